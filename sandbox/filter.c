@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Runs as: root (build); the box's init (load). Only this file and its table know
  * libseccomp. */
+#define _GNU_SOURCE
 #include "sandbox/filter.h"
 
 #include <errno.h>

@@ -10,6 +10,7 @@
  *
  * libseccomp compares under a mask for "equal" but not for "unequal". So "not
  * zero in these bits" is written as one row for each bit. */
+#define _GNU_SOURCE
 #include "sandbox/filter_table.h"
 
 #include <errno.h>

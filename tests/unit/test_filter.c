@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The system call filter: every row, every number, and the hostile cases 1 to 18,
  * by interpreting the exported program; then a few of them for real. */
+#define _GNU_SOURCE
 #include "sandbox/filter.h"
 
 #include <errno.h>
