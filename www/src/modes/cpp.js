@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: ISC */
+export { cppLanguage as mode } from "@codemirror/lang-cpp";

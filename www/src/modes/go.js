@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: ISC */
+export { goLanguage as mode } from "@codemirror/lang-go";

@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: ISC */
+export { javaLanguage as mode } from "@codemirror/lang-java";

@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: ISC */
+export { javascriptLanguage as javascript, typescriptLanguage as typescript } from "@codemirror/lang-javascript";

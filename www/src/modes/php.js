@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: ISC */
+export { phpLanguage as mode } from "@codemirror/lang-php";

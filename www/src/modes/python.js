@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: ISC */
+export { pythonLanguage as mode } from "@codemirror/lang-python";

@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: ISC */
+export { rustLanguage as mode } from "@codemirror/lang-rust";
