@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sandbox/filter_shrink.h"
 #include "sandbox/filter_table.h"
 
 enum {
@@ -251,6 +252,7 @@ int filter_build_rules(struct filter *ret_filter, const struct filter_rule *rule
 	seccomp_release(ctx);
 	if (rc < 0)
 		return error_wrap(err, "build filter");
+	filter_shrink(&filter); /* it is as right without */
 	if (flags & FILTER_LOG)
 		filter.load_flags |= SECCOMP_FILTER_FLAG_LOG;
 	*ret_filter = filter;

@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -27,6 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/filter_shrink.h"
 #include "sandbox/filter_table.h"
 #include "tests/tap.h"
 #include "tests/unit/bpf_sim.h"
@@ -223,6 +225,77 @@ static void test_explain(void)
 	tap_ok(lines >= filter_rules_count && thin == 0,
 	       "the explanation has %zu lines of call, answer, condition, reason", lines);
 	free(text);
+}
+
+/* ---- the shortener, on programs written by hand ---- */
+
+#define OFFSET(field)        ((uint32_t)offsetof(struct seccomp_data, field))
+#define LOAD(field)          BPF_STMT(BPF_LD | BPF_W | BPF_ABS, OFFSET(field))
+#define IF(op, k, yes, no)   BPF_JUMP(BPF_JMP | (op) | BPF_K, k, yes, no)
+#define MASK(k)              BPF_STMT(BPF_ALU | BPF_AND | BPF_K, k)
+#define RETURN(action)       BPF_STMT(BPF_RET | BPF_K, action)
+
+static const struct sock_filter by_hand[] = {
+	LOAD(arch), IF(BPF_JEQ, ARCH_HERE, 0, 21),
+	LOAD(nr), IF(BPF_JEQ, 5, 18, 0), IF(BPF_JEQ, 6, 17, 0), IF(BPF_JEQ, 7, 16, 0),
+	IF(BPF_JGT, 100, 0, 1), IF(BPF_JGE, 200, 15, 14),
+	IF(BPF_JEQ, 50, 0, 13),
+	/* 50: bits 2 and 0 by mask, then the masked value as such */
+	LOAD(args[1]), MASK(4), IF(BPF_JEQ, 4, 10, 0),
+	LOAD(args[1]), MASK(3), IF(BPF_JEQ, 0, 7, 0), IF(BPF_JEQ, 1, 4, 0),
+	LOAD(args[1]), MASK(0x10), IF(BPF_JEQ, 0x10, 0, 4), IF(BPF_JEQ, 0x10, 2, 1),
+	RETURN(SECCOMP_RET_LOG), RETURN(SECCOMP_RET_TRACE),
+	RETURN(SECCOMP_RET_ALLOW), RETURN(SECCOMP_RET_KILL_PROCESS),
+};
+
+static struct filter copy_of(const struct sock_filter *code, size_t count)
+{
+	struct filter filter = { .count = (unsigned short)count,
+				 .code = malloc(count * sizeof *code) };
+
+	memcpy(filter.code, code, count * sizeof *code);
+	return filter;
+}
+
+static size_t shrink_differences(const struct filter *shorter, const struct filter *original)
+{
+	size_t wrong = 0;
+
+	for (int nr = -1; nr < 300; nr++)
+		for (uint64_t arg = 0; arg < 64; arg++) {
+			struct seccomp_data data = { .nr = nr, .arch = ARCH_HERE,
+						     .args = { 0, arg } };
+			uint32_t a = 1, b = 2;
+
+			bpf_sim_run(original->code, original->count, &data, &a);
+			bpf_sim_run(shorter->code, shorter->count, &data, &b);
+			wrong += a != b;
+		}
+	return wrong;
+}
+
+static void test_shrink(void)
+{
+	const struct sock_filter strange[] = { LOAD(nr), RETURN(SECCOMP_RET_ALLOW) };
+	enum { HAND = sizeof by_hand / sizeof *by_hand };
+	struct filter original = copy_of(by_hand, HAND), shorter = copy_of(by_hand, HAND);
+	struct filter odd = copy_of(strange, 2);
+
+	tap_ok(filter_shrink(&shorter) && shorter.count < original.count,
+	       "a program gets shorter");
+	tap_ok(shrink_differences(&shorter, &original) == 0,
+	       "and answers the same: %u instructions instead of %u", shorter.count,
+	       original.count);
+	tap_ok(!filter_shrink(&odd) && !memcmp(odd.code, strange, sizeof strange),
+	       "one that begins otherwise is left alone");
+	filter_free(&shorter);
+	shorter = copy_of(by_hand, HAND);
+	shorter.code[9].code = BPF_LD | BPF_W | BPF_LEN;
+	tap_ok(!filter_shrink(&shorter) && shorter.count == HAND,
+	       "one with an instruction that libseccomp does not use is left alone");
+	filter_free(&shorter);
+	filter_free(&original);
+	filter_free(&odd);
 }
 
 /* ---- program against table ---- */
@@ -731,12 +804,15 @@ int main(void)
 	test_table();
 	test_refused_tables();
 	test_explain();
+	test_shrink();
 	if (!tap_ok(filter_build(&closed, FILTER_DEFAULT, &err) == 0 &&
 			    filter_build(&loopback, FILTER_LOOPBACK, &err) == 0 &&
 			    filter_build(&logged, FILTER_LOG, &err) == 0,
-		    "the filter builds: %u instructions, %u with loopback %s", closed.count,
-		    loopback.count, err.text))
+		    "the filter builds %s", err.text))
 		return tap_done();
+	tap_ok(closed.count < 400 && loopback.count < 480,
+	       "the filter is short: %u instructions, %u with loopback", closed.count,
+	       loopback.count);
 	tap_ok(logged.load_flags == SECCOMP_FILTER_FLAG_LOG && closed.load_flags == 0,
 	       "refusals are logged when asked for");
 	test_rows(&closed, FILTER_DEFAULT, "closed");
