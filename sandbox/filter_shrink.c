@@ -52,6 +52,7 @@ struct range {
 struct shrink {
 	const struct sock_filter *in;
 	int in_count;
+	int start;      /* in in, once the architecture is right */
 	bool failed;
 	int nodes_count, out_count, ranges_count;
 	struct node nodes[NODES_MAX];
@@ -90,7 +91,7 @@ static int node(struct shrink *s, uint16_t code, uint32_t k, int yes, int no)
 
 static bool reads_accumulator(const struct shrink *s, int pc)
 {
-	return s->in[pc].code != LOAD && s->in[pc].code != RET;
+	return pc >= s->in_count || (s->in[pc].code != LOAD && s->in[pc].code != RET);
 }
 
 /* "load, and, compare" whose masked value nobody uses afterwards. */
@@ -190,7 +191,7 @@ static bool taken(const struct sock_filter *in, uint32_t value)
 /* Where the program leads this number, of the right architecture. */
 static int node_for_number(struct shrink *s, uint32_t number)
 {
-	int pc = PROLOGUE;
+	int pc = s->start;
 	bool loaded = false;
 
 	while (pc < s->in_count) {
@@ -315,16 +316,22 @@ static void lay_out(struct shrink *s, int n)
 /* ---- all of it ---- */
 
 /* "load architecture; compare; else return", as every such program begins. */
-static bool has_prologue(const struct shrink *s)
+static bool find_start(struct shrink *s, uint32_t *ret_refusal)
 {
-	int refusal = PROLOGUE + (s->in_count > PROLOGUE ? s->in[1].jf : 0);
+	int refusal;
 
-	return s->in_count > PROLOGUE && s->in[0].code == LOAD && s->in[0].k == ARCH &&
-	       s->in[1].code == EQ && s->in[1].jt == 0 && refusal < s->in_count &&
-	       s->in[refusal].code == RET;
+	if (s->in_count < PROLOGUE || s->in[0].code != LOAD || s->in[0].k != ARCH ||
+	    s->in[1].code != EQ)
+		return false;
+	s->start = PROLOGUE + s->in[1].jt;
+	refusal = PROLOGUE + s->in[1].jf;
+	if (refusal >= s->in_count || s->in[refusal].code != RET)
+		return false;
+	*ret_refusal = s->in[refusal].k;
+	return true;
 }
 
-static void write_program(struct shrink *s)
+static void write_program(struct shrink *s, uint32_t refusal)
 {
 	int root = search_tree(s, s->ranges, s->ranges_count);
 
@@ -334,18 +341,20 @@ static void write_program(struct shrink *s)
 	if (distance(s, root))
 		put(s, JUMP, 0, 0, (uint32_t)distance(s, root));
 	put(s, LOAD, 0, 0, NUMBER);
-	put(s, RET, 0, 0, s->in[PROLOGUE + s->in[1].jf].k);
+	put(s, RET, 0, 0, refusal);
 	put(s, EQ, 1, 0, s->in[1].k);
 	put(s, LOAD, 0, 0, ARCH);
 }
 
 static bool shrink(struct shrink *s)
 {
-	if (!has_prologue(s))
+	uint32_t refusal;
+
+	if (!find_start(s, &refusal))
 		return false;
 	find_ranges(s);
 	if (!s->failed)
-		write_program(s);
+		write_program(s, refusal);
 	return !s->failed && s->out_count < s->in_count;
 }
 
