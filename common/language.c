@@ -415,13 +415,24 @@ struct expansion {
 	void *data;
 };
 
+/* The word stands at the start of the room: end it, and move on behind it. */
+static int emit_built(struct expansion *e, size_t size)
+{
+	char *word = e->room;
+
+	word[size] = '\0';
+	e->room += size + 1;
+	e->room_size -= size + 1;
+	return e->emit(e->data, word, size);
+}
+
 static int emit_bytes(struct expansion *e, const char *data, size_t size)
 {
 	if (size >= e->room_size)
 		return -1;
-	memcpy(e->room, data, size);
-	e->room[size] = '\0';
-	return e->emit(e->data, e->room, size);
+	if (size)
+		memcpy(e->room, data, size);
+	return emit_built(e, size);
 }
 
 static int emit_list(struct expansion *e, const struct bytes *list, size_t count)
@@ -473,12 +484,12 @@ static int emit_word(struct expansion *e, const char *word, const struct languag
 			}
 		if (piece.size >= e->room_size - used)
 			return -1;
-		memcpy(e->room + used, piece.data, piece.size);
+		if (piece.size)
+			memcpy(e->room + used, piece.data, piece.size);
 		used += piece.size;
 		word += skip;
 	}
-	e->room[used] = '\0';
-	return e->emit(e->data, e->room, used);
+	return used < e->room_size ? emit_built(e, used) : -1;
 }
 
 int language_expand(const struct argv_list *argv, const struct language_words *words, char *room,

@@ -47,10 +47,10 @@ void language_table_free(struct language_table *table); /* NULL is allowed */
 const struct language *language_find(const struct language_table *table, const char *name);
 size_t language_index(const struct language_table *table, const struct language *language);
 
-/* One expanded argv word by word: calls emit for each; a non-zero answer of
- * emit ends it and is returned. Placeholders: %options %arguments %files as
- * whole words, %file %stem %% anywhere. Allocates nothing: words are built in
- * room (room_size bytes); -1 when a word does not fit. */
+/* Expands an argv. Words are built one behind another in room, each ended by
+ * NUL, and emit is called for each; a non-zero answer of emit ends it and is
+ * returned; -1 when room is full. Placeholders: %options %arguments %files as
+ * whole words, %file %stem %% anywhere. Allocates nothing. */
 struct language_words {
 	struct bytes main_file;
 	const struct bytes *options, *arguments, *files;

@@ -57,6 +57,8 @@ const struct conf_key settings_keys[] = {
 	  "Runs after which a slot's network namespace is made anew." },
 	{ "cgroup-parent", CONF_TEXT, AT(cgroup_parent), "sandpool",
 	  "Name of our control group, below the one that we were started in." },
+	{ "cgroup-mode", CONF_TEXT, AT(cgroup_mode), "auto",
+	  "\"auto\", or \"v1\" or \"v2\" where the host has both." },
 	{ "allow-missing", CONF_LIST, AT(allow_missing), "",
 	  "Controllers without which to start all the same: memory pids cpu." },
 	{ "body-max", CONF_BYTES, AT(body_max_bytes), "1MiB",
@@ -117,6 +119,9 @@ static int check(struct settings *s, struct error *err)
 		return error_set(err, EINVAL, "network-namespace: \"slot\" or \"fresh\"");
 	if (!s->cgroup_parent[0] || strchr(s->cgroup_parent, '/') || s->cgroup_parent[0] == '.')
 		return error_set(err, EINVAL, "cgroup-parent: a name without \"/\"");
+	if (strcmp(s->cgroup_mode, "auto") != 0 && strcmp(s->cgroup_mode, "v1") != 0 &&
+	    strcmp(s->cgroup_mode, "v2") != 0)
+		return error_set(err, EINVAL, "cgroup-mode: \"auto\", \"v1\" or \"v2\"");
 	if (s->policy.total_ms > s->policy.total_max_ms)
 		return error_set(err, ERANGE, "total: more than total-max");
 	return 0;

@@ -26,7 +26,7 @@ struct settings {
 	bool warm, strict_speculation;
 	char *network_namespace;
 	uint64_t network_namespace_runs;
-	char *cgroup_parent;
+	char *cgroup_parent, *cgroup_mode;
 	char **allow_missing, **images;
 	/* the front */
 	uint64_t body_max_bytes, multipart_max_bytes, answer_max_bytes;

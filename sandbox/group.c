@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: ISC */
+/* Runs as: root, through directories of the control group file system alone. */
+#define _GNU_SOURCE
+#include "sandbox/group.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/io.h"
+#include "common/wire.h"
+
+#define PERIOD_US     20000 /* short: a throttled program must not be long in dying */
+#define LONG_PERIOD_US 100000
+#define QUOTA_LEAST_US 1000 /* the kernel's own minimum */
+
+static int dir_of(const struct run_group *group, enum hierarchy hierarchy)
+{
+	int index = group->slot->of[hierarchy];
+
+	return index < 0 ? -1 : group->dir_fd[index];
+}
+
+/* ---- limits ---- */
+
+static int write_number(int dir_fd, const char *file, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%" PRIu64, value);
+	return io_write_text_at(dir_fd, file, text);
+}
+
+static int read_number(int dir_fd, const char *file, uint64_t *ret_value)
+{
+	char text[32];
+
+	if (io_read_text_at(dir_fd, file, text, sizeof text) < 0)
+		return -1;
+	*ret_value = strtoull(text, NULL, 10);
+	return 0;
+}
+
+/* Writes, reads back, and compares: a limit that did not take is no limit. */
+static int set_number(int dir_fd, const char *file, uint64_t value, struct error *err)
+{
+	uint64_t found = 0;
+
+	if (write_number(dir_fd, file, value) < 0 || read_number(dir_fd, file, &found) < 0)
+		return error_errno(err, "%s = %" PRIu64, file, value);
+	if (found != value)
+		return error_set(err, EIO, "%s: wrote %" PRIu64 ", reads %" PRIu64, file, value,
+				 found);
+	return 0;
+}
+
+static uint64_t whole_pages(uint64_t bytes)
+{
+	return bytes & ~(uint64_t)4095; /* as the kernel rounds it */
+}
+
+/* v1 demands memory <= memory + swap at every moment, so a higher limit is set
+ * from the outside in, a lower one from the inside out. */
+static int limit_memory_v1(struct run_group *group, uint64_t bytes, struct error *err)
+{
+	static const char limit[] = "memory.limit_in_bytes";
+	static const char both[] = "memory.memsw.limit_in_bytes";
+	bool swap = group->slot->enforced & ENFORCED_SWAP;
+	bool rises = bytes > group->limits.memory_bytes && group->limits.memory_bytes != 0;
+	int dir_fd = dir_of(group, HIER_MEMORY);
+
+	if (rises && swap && set_number(dir_fd, both, bytes, err) < 0)
+		return -1;
+	if (set_number(dir_fd, limit, bytes, err) < 0)
+		return -1;
+	return !rises && swap ? set_number(dir_fd, both, bytes, err) : 0;
+}
+
+static int limit_memory(struct run_group *group, uint64_t bytes, struct error *err)
+{
+	bytes = whole_pages(bytes);
+	return group->slot->v2 ? set_number(dir_of(group, HIER_MEMORY), "memory.max", bytes, err)
+			       : limit_memory_v1(group, bytes, err);
+}
+
+static int limit_processes(struct run_group *group, uint64_t processes, struct error *err)
+{
+	return set_number(dir_of(group, HIER_PIDS), "pids.max", processes + 1, err);
+}
+
+static int limit_cpu(struct run_group *group, uint64_t percent, struct error *err)
+{
+	uint64_t period_us = PERIOD_US, quota_us = percent * PERIOD_US / 100;
+	char text[48], found[48];
+	int dir_fd = dir_of(group, HIER_CPU);
+
+	if (quota_us < QUOTA_LEAST_US) {
+		period_us = LONG_PERIOD_US;
+		quota_us = percent * LONG_PERIOD_US / 100;
+	}
+	if (!group->slot->v2)
+		return set_number(dir_fd, "cpu.cfs_period_us", period_us, err) < 0 ||
+				       set_number(dir_fd, "cpu.cfs_quota_us", quota_us, err) < 0
+			       ? -1
+			       : 0;
+	snprintf(text, sizeof text, "%" PRIu64 " %" PRIu64 "\n", quota_us, period_us);
+	if (io_write_text_at(dir_fd, "cpu.max", text) < 0 ||
+	    io_read_text_at(dir_fd, "cpu.max", found, sizeof found) < 0)
+		return error_errno(err, "cpu.max = %s", text);
+	if (strcmp(text, found) != 0)
+		return error_set(err, EIO, "cpu.max: wrote %s, reads %s", text, found);
+	return 0;
+}
+
+/* Which limit is held by what: one row each. */
+static const struct {
+	unsigned enforced;
+	size_t offset;
+	int (*set)(struct run_group *group, uint64_t value, struct error *err);
+} knobs[] = {
+	{ ENFORCED_MEMORY, offsetof(struct limits, memory_bytes), limit_memory },
+	{ ENFORCED_PROCESSES, offsetof(struct limits, processes), limit_processes },
+	{ ENFORCED_CPU, offsetof(struct limits, cpu_percent), limit_cpu },
+};
+
+int group_limit(struct run_group *group, const struct limits *limits, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(knobs); i++) {
+		uint64_t *now = (uint64_t *)(void *)((char *)&group->limits + knobs[i].offset);
+		uint64_t wanted =
+			*(const uint64_t *)(const void *)((const char *)limits + knobs[i].offset);
+
+		if (!(group->slot->enforced & knobs[i].enforced) || *now == wanted)
+			continue;
+		if (knobs[i].set(group, wanted, err) < 0)
+			return -1;
+		*now = wanted;
+	}
+	return 0;
+}
+
+/* What is the same for every run. */
+static int set_constants(struct run_group *group, struct error *err)
+{
+	int dir_fd = dir_of(group, HIER_MEMORY);
+
+	if (dir_fd < 0)
+		return 0;
+	if (!group->slot->v2)
+		return set_number(dir_fd, "memory.swappiness", 0, err);
+	if (set_number(dir_fd, "memory.oom.group", 1, err) < 0)
+		return -1;
+	if (group->slot->enforced & ENFORCED_SWAP)
+		return set_number(dir_fd, "memory.swap.max", 0, err);
+	return 0;
+}
+
+/* ---- making ---- */
+
+struct counter_file {
+	enum hierarchy hierarchy;
+	const char *v1, *v2;
+};
+
+static const struct counter_file counter_files[COUNTERS] = {
+	[COUNTER_PEAK] = { HIER_MEMORY, "memory.max_usage_in_bytes", "memory.peak" },
+	[COUNTER_OOM] = { HIER_MEMORY, "memory.oom_control", "memory.events.local" },
+	/* memory + swap has the same limit and is charged first: it is hit first */
+	[COUNTER_FAILS] = { HIER_MEMORY, "memory.memsw.failcnt", NULL },
+	[COUNTER_CPU] = { HIER_CPUACCT, "cpuacct.usage", "cpu.stat" },
+	[COUNTER_PIDS] = { HIER_PIDS, NULL, "pids.peak" },
+};
+
+static int open_counters(struct run_group *group, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < COUNTERS; i++) {
+		const struct counter_file *c = &counter_files[i];
+		const char *file = group->slot->v2 ? c->v2 : c->v1;
+		/* cpu.stat is in every v2 group, with or without the controller */
+		int dir_fd = group->slot->v2 ? group->dir_fd[0] : dir_of(group, c->hierarchy);
+
+		if (i == COUNTER_FAILS && file && !(group->slot->enforced & ENFORCED_SWAP))
+			file = "memory.failcnt";
+		if (!file || dir_fd < 0 || (group->slot->v2 && group->slot->of[c->hierarchy] < 0 &&
+					    i != COUNTER_CPU))
+			continue;
+		group->counter_fd[i] = openat(dir_fd, file, O_RDONLY | O_CLOEXEC);
+		if (group->counter_fd[i] < 0 && errno != ENOENT)
+			return error_errno(err, "%s", file);
+	}
+	return 0;
+}
+
+static int make_dirs(struct run_group *group, struct error *err)
+{
+	unsigned i;
+
+	for (i = 0; i < group->slot->count; i++) {
+		if (mkdirat(group->slot->dir_fd[i], group->name, 0755) < 0)
+			return error_errno(err, "make %s", group->name);
+		group->dir_fd[i] = openat(group->slot->dir_fd[i], group->name,
+					  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (group->dir_fd[i] < 0)
+			return error_errno(err, "open %s", group->name);
+		if (group->slot->v2)
+			continue;
+		group->tasks_fd[i] = openat(group->dir_fd[i], "tasks", O_WRONLY | O_CLOEXEC);
+		if (group->tasks_fd[i] < 0)
+			return error_errno(err, "open tasks");
+	}
+	return 0;
+}
+
+static void close_all(struct run_group *group)
+{
+	size_t i;
+
+	for (i = 0; i < HIER_COUNT; i++) {
+		close_fd(&group->dir_fd[i]);
+		close_fd(&group->tasks_fd[i]);
+	}
+	for (i = 0; i < COUNTERS; i++)
+		close_fd(&group->counter_fd[i]);
+	group->slot = NULL;
+}
+
+int group_make(struct run_group *group, const struct group_slot *slot, uint64_t sequence,
+	       const struct limits *limits, struct error *err)
+{
+	size_t i;
+
+	memset(group, 0, sizeof *group);
+	group->slot = slot;
+	for (i = 0; i < HIER_COUNT; i++)
+		group->dir_fd[i] = group->tasks_fd[i] = -1;
+	for (i = 0; i < COUNTERS; i++)
+		group->counter_fd[i] = -1;
+	snprintf(group->name, sizeof group->name, "r%" PRIu64, sequence);
+	if (make_dirs(group, err) < 0 || set_constants(group, err) < 0 ||
+	    group_limit(group, limits, err) < 0 || open_counters(group, err) < 0) {
+		group_remove(group);
+		return error_wrap(err, "control group");
+	}
+	return 0;
+}
+
+int group_clone_fd(const struct run_group *group)
+{
+	return group->slot->v2 ? group->dir_fd[0] : -1;
+}
+
+int group_join(struct run_group *group, struct error *err)
+{
+	unsigned i;
+
+	/* "0" through tasks: a single thread that moves itself is exempt from the
+	 * lock that makes every other way wait for an RCU grace period */
+	for (i = 0; i < group->slot->count && !group->slot->v2; i++)
+		if (write(group->tasks_fd[i], "0", 1) != 1)
+			return error_errno(err, "hierarchy %u", i);
+	return 0;
+}
+
+void group_joined(struct run_group *group)
+{
+	size_t i;
+
+	for (i = 0; i < HIER_COUNT; i++)
+		close_fd(&group->tasks_fd[i]);
+}
+
+/* ---- reading ---- */
+
+static bool read_counter(const struct run_group *group, enum counter counter, char *text, size_t size)
+{
+	ssize_t n;
+
+	if (group->counter_fd[counter] < 0)
+		return false;
+	n = pread(group->counter_fd[counter], text, size - 1, 0);
+	if (n < 0)
+		return false;
+	text[n] = '\0';
+	return true;
+}
+
+/* The number behind a key at the start of a line; 0 when it is not there. */
+static uint64_t keyed(const char *text, const char *key)
+{
+	size_t size = strlen(key);
+	const char *line = text;
+
+	while (line) {
+		if (!strncmp(line, key, size) && line[size] == ' ')
+			return strtoull(line + size, NULL, 10);
+		line = strchr(line, '\n');
+		if (line)
+			line++;
+	}
+	return 0;
+}
+
+static uint64_t cpu_total_us(const struct run_group *group, char *text, size_t size)
+{
+	if (!read_counter(group, COUNTER_CPU, text, size))
+		return 0;
+	return group->slot->v2 ? keyed(text, "usage_usec") : strtoull(text, NULL, 10) / 1000;
+}
+
+uint64_t group_cpu_us(const struct run_group *group)
+{
+	char text[512];
+	uint64_t total = cpu_total_us(group, text, sizeof text);
+
+	return total > group->cpu_base_us ? total - group->cpu_base_us : 0;
+}
+
+void group_mark(struct run_group *group)
+{
+	char text[512];
+
+	group->cpu_base_us = cpu_total_us(group, text, sizeof text);
+}
+
+bool group_oom(const struct run_group *group)
+{
+	char text[512];
+
+	return read_counter(group, COUNTER_OOM, text, sizeof text) && keyed(text, "oom_kill") > 0;
+}
+
+static void read_oom(const struct run_group *group, struct group_state *state)
+{
+	char text[512];
+
+	if (!read_counter(group, COUNTER_OOM, text, sizeof text))
+		return;
+	state->oom = keyed(text, "oom_kill") > 0;
+	if (group->slot->v2)
+		state->oom_ours = state->oom && keyed(text, "oom") > 0;
+	else
+		state->oom_ours = state->oom &&
+				  read_counter(group, COUNTER_FAILS, text, sizeof text) &&
+				  strtoull(text, NULL, 10) > 0;
+}
+
+void group_read(const struct run_group *group, struct group_state *ret_state)
+{
+	struct group_state state = { .user_us = USAGE_UNKNOWN,
+				     .system_us = USAGE_UNKNOWN,
+				     .memory_peak_bytes = USAGE_UNKNOWN,
+				     .processes_peak = USAGE_UNKNOWN };
+	char text[512];
+	uint64_t total = cpu_total_us(group, text, sizeof text);
+
+	state.cpu_us = total > group->cpu_base_us ? total - group->cpu_base_us : 0;
+	if (read_counter(group, COUNTER_PEAK, text, sizeof text))
+		state.memory_peak_bytes = strtoull(text, NULL, 10);
+	if (read_counter(group, COUNTER_PIDS, text, sizeof text)) {
+		state.processes_peak = strtoull(text, NULL, 10);
+		if (state.processes_peak > 0)
+			state.processes_peak--; /* our init */
+	}
+	read_oom(group, &state);
+	*ret_state = state;
+}
+
+/* ---- the end ---- */
+
+#define KILL_BATCH 320
+
+/* The processes listed now, at most KILL_BATCH. */
+static size_t list_pids(int dir_fd, pid_t *pids)
+{
+	cleanup_close int fd = openat(dir_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	char text[4096];
+	size_t kept = 0, count = 0;
+	ssize_t n;
+
+	while (fd >= 0 && (n = read(fd, text + kept, sizeof text - 1 - kept)) > 0) {
+		char *line = text, *end;
+
+		kept += (size_t)n;
+		text[kept] = '\0';
+		while ((end = strchr(line, '\n')) != NULL) {
+			if (count < KILL_BATCH)
+				pids[count++] = (pid_t)strtol(line, NULL, 10);
+			line = end + 1;
+		}
+		kept -= (size_t)(line - text);
+		memmove(text, line, kept);
+	}
+	return count;
+}
+
+static bool listed(const pid_t *pids, size_t count, pid_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (pids[i] == pid)
+			return true;
+	return false;
+}
+
+/* A number read from the list may belong to somebody else by the time it is
+ * used. So: open a pidfd first, look whether the number is still listed, and
+ * signal through the pidfd: it is a process of the group, or one that is gone.
+ * What appears meanwhile dies with the pid namespace; this only spares a busy
+ * crowd the wait for init's turn on the CPU. */
+static void kill_listed(int dir_fd, pid_t spare_pid)
+{
+	static pid_t first[KILL_BATCH], second[KILL_BATCH];
+	static int fds[KILL_BATCH];
+	size_t count = list_pids(dir_fd, first), still, i;
+
+	for (i = 0; i < count; i++)
+		fds[i] = first[i] > 1 && first[i] != spare_pid
+				 ? (int)syscall(SYS_pidfd_open, first[i], 0)
+				 : -1;
+	still = list_pids(dir_fd, second);
+	for (i = 0; i < count; i++) {
+		if (fds[i] < 0)
+			continue;
+		if (listed(second, still, first[i]))
+			syscall(SYS_pidfd_send_signal, fds[i], SIGKILL, NULL, 0);
+		close(fds[i]);
+	}
+}
+
+void group_kill(struct run_group *group, pid_t spare_pid)
+{
+	unsigned i;
+
+	if (!group->slot)
+		return;
+	if (group->slot->v2 && group->slot->enforced & ENFORCED_CPU)
+		io_write_text_at(group->dir_fd[0], "cpu.max", "max");
+	if (group->slot->v2 && !spare_pid &&
+	    io_write_text_at(group->dir_fd[0], "cgroup.kill", "1") == 0)
+		return;
+	for (i = 0; i < group->slot->count; i++) {
+		if (group->dir_fd[i] < 0)
+			continue;
+		kill_listed(group->dir_fd[i], spare_pid);
+		break; /* all hierarchies hold the same processes */
+	}
+}
+
+int group_remove(struct run_group *group)
+{
+	unsigned i;
+	int rc = 0;
+
+	if (!group->slot)
+		return 0;
+	for (i = 0; i < group->slot->count; i++)
+		if (unlinkat(group->slot->dir_fd[i], group->name, AT_REMOVEDIR) < 0 &&
+		    errno != ENOENT)
+			rc = -1;
+	if (rc == 0)
+		close_all(group);
+	return rc;
+}
+
+static int sweep_one(int parent_fd, const char *name)
+{
+	cleanup_close int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int tries;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	group_sweep(fd);
+	for (tries = 0; tries < 250; tries++) {
+		/* a frozen group cannot die: thaw it; neither file need exist */
+		if (io_write_text_at(fd, "cgroup.freeze", "0") < 0)
+			io_write_text_at(fd, "freezer.state", "THAWED");
+		if (io_write_text_at(fd, "cgroup.kill", "1") < 0)
+			kill_listed(fd, 0);
+		if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			return 0;
+		poll(NULL, 0, tries < 20 ? 1 : 20);
+	}
+	return -1;
+}
+
+int group_sweep(int dir_fd)
+{
+	int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+
+	if (!dir) {
+		close_fd(&copy);
+		return -1;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		struct stat st;
+
+		if (entry->d_name[0] == '.' ||
+		    fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    !S_ISDIR(st.st_mode))
+			continue;
+		if (sweep_one(dir_fd, entry->d_name) < 0)
+			rc = -1;
+	}
+	closedir(dir);
+	return rc;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: ISC */
+/* The control group of one run: made fresh, limited, read, killed and removed by
+ * plain files below directories that were opened before. libcgroup's calls cost
+ * milliseconds, so it makes only what lives long: see cgroup.h.
+ * Runs as: root (the keeper); group_join() in the box's child. */
+#ifndef SANDPOOL_GROUP_H
+#define SANDPOOL_GROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/error.h"
+#include "common/job.h"
+
+/* The hierarchies that hold our limits. On v2 all of them are the first. */
+enum hierarchy { HIER_MEMORY, HIER_PIDS, HIER_CPU, HIER_CPUACCT, HIER_COUNT };
+
+/* A slot's directories, opened once by its keeper. */
+struct group_slot {
+	bool v2;
+	unsigned enforced;         /* bits of enum enforced: which limits there are */
+	unsigned count;            /* of dir_fd: 1 on v2 */
+	int dir_fd[HIER_COUNT];    /* distinct directories; v1 may join cpu and cpuacct */
+	int of[HIER_COUNT];        /* which of them holds a hierarchy; -1: missing */
+};
+
+enum counter { COUNTER_PEAK, COUNTER_OOM, COUNTER_FAILS, COUNTER_CPU, COUNTER_PIDS, COUNTERS };
+
+struct run_group {
+	const struct group_slot *slot;
+	char name[24];
+	int dir_fd[HIER_COUNT];   /* by the slot's order */
+	int tasks_fd[HIER_COUNT]; /* v1: open until the child has joined */
+	int counter_fd[COUNTERS]; /* -1: this kernel has it not */
+	struct limits limits;     /* as written and read back */
+	uint64_t cpu_base_us;     /* used by our own set-up before the program */
+};
+#define GROUP_INIT { .slot = NULL }
+
+/* Makes and limits the group. -1 leaves nothing behind. */
+int group_make(struct run_group *group, const struct group_slot *slot, uint64_t sequence,
+	       const struct limits *limits, struct error *err);
+
+/* Changes the limits of a group that already runs, in the order in which none is
+ * ever larger than it may be together with another, and reads them back. */
+int group_limit(struct run_group *group, const struct limits *limits, struct error *err);
+
+/* For clone3(CLONE_INTO_CGROUP) on v2; -1 on v1, where the child joins. */
+int group_clone_fd(const struct run_group *group);
+int group_join(struct run_group *group, struct error *err); /* in the child; no-op on v2 */
+void group_joined(struct run_group *group);                  /* in the keeper, after the clone */
+
+/* Starts the program's share of the CPU clock. */
+void group_mark(struct run_group *group);
+
+struct group_state {
+	uint64_t cpu_us;
+	uint64_t user_us, system_us; /* USAGE_UNKNOWN where the kernel does not tell */
+	uint64_t memory_peak_bytes, processes_peak;
+	bool oom;       /* something was killed for memory */
+	bool oom_ours;  /* ... because this group's own limit was hit */
+};
+void group_read(const struct run_group *group, struct group_state *ret_state);
+uint64_t group_cpu_us(const struct run_group *group);
+bool group_oom(const struct run_group *group);
+
+/* SIGKILL to everything in it but spare_pid (0: nothing is spared). */
+void group_kill(struct run_group *group, pid_t spare_pid);
+
+/* Removes it if it is empty; -1 with EBUSY while it is not. Closes everything
+ * only when it is gone. */
+int group_remove(struct run_group *group);
+
+/* Kills and removes every group below dir_fd: what a crash left behind. 0 when
+ * nothing is left. */
+int group_sweep(int dir_fd);
+
+#endif

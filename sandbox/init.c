@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: ISC */
+/* Runs as: user 0 of the box's user namespace (nobody on the host). */
+#define _GNU_SOURCE
+#include "sandbox/init.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/io.h"
+
+static void say(int sock_fd, const struct init_report *report)
+{
+	/* a keeper that is gone takes us with it */
+	if (io_send(sock_fd, report, sizeof *report, NULL, 0) < 0)
+		_exit(1);
+}
+
+noreturn void init_fail(int sock_fd, const struct error *err)
+{
+	struct init_report report = { .event = INIT_FAILED, .err = *err };
+
+	say(sock_fd, &report);
+	_exit(1);
+}
+
+static uint64_t timeval_us(const struct timeval *tv)
+{
+	return (uint64_t)tv->tv_sec * 1000000 + (uint64_t)tv->tv_usec;
+}
+
+/* Starts the program. The child shares our memory until it executes, so the
+ * reason of a failure is simply left in a variable. */
+static pid_t start(const struct init_job *job, const struct stage_files *files,
+		   volatile int *ret_errno)
+{
+	pid_t pid;
+
+	*ret_errno = 0;
+	pid = vfork();
+	if (pid == 0) {
+		int code = stage_exec(job, files);
+
+		*ret_errno = code ? code : EINVAL;
+		_exit(127);
+	}
+	if (pid < 0)
+		*ret_errno = errno;
+	return pid;
+}
+
+static void await(pid_t pid, struct init_report *report)
+{
+	struct rusage usage;
+	int status;
+
+	for (;;) {
+		pid_t gone = wait4(-1, &status, 0, &usage);
+
+		if (gone == pid)
+			break;
+		if (gone < 0 && errno != EINTR)
+			_exit(1);
+	}
+	report->end_us = clock_us();
+	report->wait_status = status;
+	report->user_us = timeval_us(&usage.ru_utime);
+	report->system_us = timeval_us(&usage.ru_stime);
+}
+
+/* From here on nobody in the box can change a file any more. */
+static void kill_the_rest(void)
+{
+	kill(-1, SIGKILL);
+	while (wait4(-1, NULL, 0, NULL) > 0 || errno == EINTR)
+		;
+}
+
+static void collect(const struct init_job *job, int payload_fd, int collect_fd)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (stage_become_user() == 0)
+			stage_collect(job, payload_fd, collect_fd);
+		_exit(0);
+	}
+	while (pid > 0 && wait4(pid, NULL, 0, NULL) < 0 && errno == EINTR)
+		;
+}
+
+static void serve(int sock_fd, const struct init_job *job, int *fds, size_t fds_count)
+{
+	struct init_report report = { .event = INIT_ENDED };
+	struct stage_files files = { fds[WIRE_FD_PAYLOAD],
+				     { fds[WIRE_FD_STDIN], fds[WIRE_FD_STDOUT],
+				       fds[WIRE_FD_STDERR] } };
+	volatile int exec_errno;
+	pid_t pid = start(job, &files, &exec_errno);
+
+	report.exec_us = clock_us();
+	/* our ends must go: the worker's reader waits for the last of them */
+	close_fd(&fds[WIRE_FD_STDIN]);
+	close_fd(&fds[WIRE_FD_STDOUT]);
+	close_fd(&fds[WIRE_FD_STDERR]);
+	if (pid > 0)
+		await(pid, &report);
+	else
+		report.end_us = report.exec_us;
+	report.exec_errno = exec_errno;
+	say(sock_fd, &report);
+	if (job->collect_count > 0 && fds_count == WIRE_FD_COUNT) {
+		kill_the_rest();
+		collect(job, fds[WIRE_FD_PAYLOAD], fds[WIRE_FD_COLLECT]);
+		close_fd(&fds[WIRE_FD_COLLECT]);
+		report = (struct init_report){ .event = INIT_COLLECTED };
+		say(sock_fd, &report);
+	}
+}
+
+noreturn void init_main(int sock_fd)
+{
+	struct init_report ready = { .event = INIT_READY };
+	struct init_job job;
+	int fds[IO_FDS_MAX];
+	size_t fds_count;
+
+	say(sock_fd, &ready);
+	if (io_recv(sock_fd, &job, sizeof job, fds, &fds_count, 0) != sizeof job ||
+	    fds_count < WIRE_FD_COUNT - 1)
+		_exit(0);
+	serve(sock_fd, &job, fds, fds_count);
+	/* stay, so that orphans have a parent, until the keeper ends us */
+	for (;;)
+		if (wait4(-1, NULL, 0, NULL) < 0 && errno == ECHILD)
+			pause();
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC */
+/* The box's first process, pid 1 in there: a clone of the keeper, never an exec.
+ * It waits for one job, starts the program as the box user, reaps, says how it
+ * ended, and collects files when asked. It holds no descriptor but its socket.
+ * Runs as: user 0 of the box's user namespace, with SETUID, SETGID and KILL of
+ * that namespace alone, behind the program's own syscall filter. */
+#ifndef SANDPOOL_INIT_H
+#define SANDPOOL_INIT_H
+
+#include <stdint.h>
+#include <stdnoreturn.h>
+#include <sys/types.h>
+
+#include "common/error.h"
+#include "common/job.h"
+#include "common/language.h"
+#include "common/wire.h"
+
+#define BOX_UID 1000 /* the program's user and group inside */
+
+/* keeper -> init, with the descriptors of enum wire_fd. */
+struct init_job {
+	const struct language *language; /* in memory that both have */
+	enum stage stage;
+	uint32_t on_tree; /* the first file only names the main file */
+	struct limits limits;
+	uint64_t payload_bytes;
+	uint32_t files_count, options_count, arguments_count, collect_count;
+};
+
+/* init -> keeper */
+enum init_event { INIT_READY = 1, INIT_FAILED, INIT_ENDED, INIT_COLLECTED };
+
+struct init_report {
+	enum init_event event;
+	int wait_status;         /* INIT_ENDED */
+	int exec_errno;          /* likewise: the program could not be started */
+	uint64_t exec_us, end_us; /* clock_us() */
+	uint64_t user_us, system_us;
+	struct error err; /* INIT_FAILED */
+};
+
+/* Never returns. report_fd: the socket to the keeper. */
+noreturn void init_main(int sock_fd);
+
+/* Says what went wrong in set-up and ends the box. */
+noreturn void init_fail(int sock_fd, const struct error *err);
+
+/* ---- the stage's child, in stage.c; runs as the box user ---- */
+
+struct stage_files {
+	int payload_fd, stdio_fd[3];
+};
+
+/* In a vfork child: becomes the box user, writes the files, and executes the
+ * program. Returns an errno when that failed. */
+int stage_exec(const struct init_job *job, const struct stage_files *files);
+
+/* In a fork child: streams the files that the job collects to collect_fd. */
+void stage_collect(const struct init_job *job, int payload_fd, int collect_fd);
+
+/* Gives up everything that init still had. */
+int stage_become_user(void);
+
+#endif

@@ -1,0 +1,701 @@
+/* SPDX-License-Identifier: ISC */
+/* Runs as: root. Small on purpose: everything that a request needs was opened,
+ * mounted and made ahead, so that a request costs a message, the files, one exec
+ * and the counters. */
+#define _GNU_SOURCE
+#include "sandbox/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/io.h"
+#include "common/log.h"
+#include "sandbox/mount.h"
+
+#define READY_MS	5000   /* set-up of a box */
+#define SILENCE_MS	10000  /* a peer that connected and says nothing */
+#define COLLECT_US	10000000
+#define REAP_MS		2000   /* before a slot goes into quarantine */
+#define RETRY_MS	250    /* in quarantine */
+#define TICK_US		100000 /* how often a long run is looked at */
+#define CPU_TICK_US	2000   /* the least between two looks at the CPU clock */
+#define SEND_TIMEOUT_S	5
+
+struct keeper {
+	const struct keeper_config *config;
+	struct slot slot;
+	struct slot_row *row;
+	struct box warm; /* a plain box, made ahead; warm.slot NULL: none */
+	int outside_fd, world_fd, epoll_fd;
+	unsigned image;
+	int tree_fd; /* the frozen tmpfs of this connection's build; -1: none */
+	uint64_t network_runs;
+	bool quitting;
+};
+
+/* ---- boxes: start, replace, clean up ---- */
+
+static void complain(const struct keeper *k, const char *id, const struct error *err)
+{
+	log_event(LOG_ERROR, "slot %u%s%s: %s", k->config->slot, id[0] ? " id " : "", id, err->text);
+}
+
+static int renew_network(struct keeper *k, struct error *err)
+{
+	k->network_runs = 0;
+	if (k->slot.fresh_network)
+		return 0;
+	if (unshare(CLONE_NEWNET) < 0)
+		return error_errno(err, "network namespace");
+	return 0;
+}
+
+/* Sockets that outlived a run would be a channel into the next. Ours are the two
+ * ends of each living box's pair. */
+static bool network_clean(const struct keeper *k, unsigned boxes)
+{
+	char text[4096];
+	ssize_t n = io_read_text_at(k->slot.proc_fd, "self/net/unix", text, sizeof text);
+	unsigned lines = 0;
+	ssize_t i;
+
+	if (n < 0)
+		return false;
+	for (i = 0; i < n; i++)
+		lines += text[i] == '\n';
+	return lines <= 1 + 2 * boxes;
+}
+
+static int start_box(struct keeper *k, struct box *box, enum box_kind kind,
+		     const struct limits *limits, struct error *err)
+{
+	return box_start(box, &k->slot, kind, limits, err);
+}
+
+static void start_warm(struct keeper *k)
+{
+	struct error err = ERROR_INIT;
+
+	if (k->warm.slot || !k->config->settings->warm)
+		return;
+	if (start_box(k, &k->warm, BOX_PLAIN, &k->config->settings->policy.run, &err) < 0) {
+		atomic_fetch_add(&k->row->failures, 1);
+		complain(k, "", &err);
+	}
+}
+
+/* Ends a box for good. While something in it does not die, the slot is in
+ * quarantine: it takes no work, and we look again until it is gone. */
+static void end_box(struct keeper *k, struct box *box)
+{
+	bool said = false;
+
+	if (!box->slot)
+		return;
+	box_kill(box);
+	while (box_finish(box, said ? RETRY_MS : REAP_MS) < 0) {
+		if (!said) {
+			said = true;
+			atomic_fetch_add(&k->row->quarantines, 1);
+			atomic_store(&k->row->state, SLOT_QUARANTINED);
+			log_event(LOG_ERROR, "slot %u: a process or group of %s does not go; quarantine",
+				  k->config->slot, box->group.name);
+		}
+		poll(NULL, 0, RETRY_MS);
+		box_kill(box);
+	}
+	if (said)
+		log_event(LOG_NOTICE, "slot %u: clean again", k->config->slot);
+	/* a tree that was never frozen goes with its box */
+	if (box->kind == BOX_KEEPS_TREE && box->scratch_fd >= 0) {
+		tree_drop();
+		close_fd(&box->scratch_fd);
+	}
+}
+
+static void drop_tree(struct keeper *k)
+{
+	if (k->tree_fd < 0)
+		return;
+	tree_drop();
+	close_fd(&k->tree_fd);
+}
+
+/* ---- one stage ---- */
+
+struct run {
+	struct keeper *keeper;
+	const struct peer_stage *stage;
+	int conn_fd;
+	struct box *box;
+	uint64_t accepted_us, start_us, cpu_check_us, collect_until_us;
+	enum cause cause; /* the first for which we killed */
+	bool ended, collecting, over, hung_up;
+	struct init_report report;
+};
+
+static bool collects(const struct run *run)
+{
+	return run->stage->run.collect_count > 0;
+}
+
+/* The first cause stands. With files to collect only the program dies, and init
+ * goes on to collect; else all of it at once. */
+static void stop(struct run *run, enum cause cause)
+{
+	if (run->cause == CAUSE_NONE)
+		run->cause = cause;
+	if (collects(run) && cause != CAUSE_CANCEL && !run->ended) {
+		if (!run->collect_until_us)
+			run->collect_until_us = clock_us() + COLLECT_US;
+		box_kill_program(run->box);
+		return;
+	}
+	run->over = true;
+}
+
+static void on_init(struct run *run)
+{
+	struct init_report report;
+	ssize_t n = io_recv(run->box->sock_fd, &report, sizeof report, NULL, NULL, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == sizeof report && report.event == INIT_ENDED && !run->ended) {
+		run->ended = true;
+		run->report = report;
+		run->over = !collects(run);
+		run->collect_until_us = clock_us() + COLLECT_US;
+	} else {
+		/* collected; or init is gone, with all of the box */
+		run->over = true;
+	}
+}
+
+static void on_peer(struct run *run)
+{
+	struct wire_stop message;
+	ssize_t n = io_recv(run->conn_fd, &message, sizeof message, NULL, NULL, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0 && wire_check(&message, (size_t)n, WIRE_STOP, NULL) == 0) {
+		if (!run->ended)
+			stop(run, (enum cause)message.cause);
+		return;
+	}
+	if (n != 0)
+		log_event(LOG_WARNING, "slot %u: a peer broke the protocol during a run",
+			  run->keeper->config->slot);
+	run->hung_up = true;
+	stop(run, CAUSE_CANCEL);
+}
+
+/* The group's CPU clock runs at most cpu_percent times as fast as ours: so it
+ * need not be looked at before the limit can have been reached. */
+static uint64_t next_cpu_check(const struct run *run, uint64_t used_us, uint64_t now)
+{
+	const struct limits *limits = &run->stage->run.limits;
+	uint64_t left_us = limits->cpu_ms * 1000 - used_us;
+	uint64_t percent = run->keeper->slot.groups.enforced & ENFORCED_CPU
+				   ? limits->cpu_percent
+				   : 100 * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t wait_us = left_us * 100 / (percent < 1 ? 1 : percent);
+
+	return now + (wait_us < CPU_TICK_US ? CPU_TICK_US : wait_us);
+}
+
+/* What is due by the clock; the time until the next look, in milliseconds. */
+static int watch(struct run *run)
+{
+	const struct limits *limits = &run->stage->run.limits;
+	uint64_t now = clock_us(), next;
+
+	if (run->ended || run->collect_until_us) {
+		if (now >= run->collect_until_us)
+			run->over = true;
+		else if (!run->ended)
+			box_kill_program(run->box); /* what was born meanwhile */
+		next = run->ended ? run->collect_until_us : now + 20000;
+	} else {
+		uint64_t wall_us = run->start_us + limits->wall_ms * 1000;
+
+		if (now >= wall_us) {
+			stop(run, CAUSE_WALL);
+		} else if (now >= run->cpu_check_us) {
+			uint64_t used_us = group_cpu_us(&run->box->group);
+
+			if (used_us >= limits->cpu_ms * 1000)
+				stop(run, CAUSE_CPU);
+			else
+				run->cpu_check_us = next_cpu_check(run, used_us, now);
+		}
+		/* v1 kills one process for memory where v2 kills the whole group */
+		if (!run->keeper->slot.groups.v2 && group_oom(&run->box->group))
+			stop(run, CAUSE_MEMORY);
+		next = wall_us < run->cpu_check_us ? wall_us : run->cpu_check_us;
+		if (!run->keeper->slot.groups.v2 && next > now + TICK_US)
+			next = now + TICK_US;
+	}
+	return next <= now ? 0 : (int)((next - now + 999) / 1000);
+}
+
+static void attend(struct run *run)
+{
+	while (!run->over) {
+		struct pollfd p[] = {
+			{ run->box->sock_fd, POLLIN, 0 },
+			{ run->conn_fd, POLLIN, 0 },
+		};
+		int timeout_ms = watch(run);
+
+		if (run->over)
+			break;
+		if (poll(p, ARRAY_LEN(p), timeout_ms) < 0 && errno != EINTR)
+			stop(run, CAUSE_CANCEL);
+		if (p[0].revents)
+			on_init(run);
+		if (p[1].revents && !run->over)
+			on_peer(run);
+	}
+}
+
+/* -1: something that is not the program's doing, so there is no verdict. */
+static int judge(struct run *run, struct verdict *ret_verdict, struct error *err)
+{
+	const struct init_report *report = &run->report;
+	struct verdict v = { .cause = run->cause };
+	struct group_state state;
+	uint64_t end_us = run->ended ? report->end_us : clock_us();
+	uint64_t exec_us = run->ended ? report->exec_us : run->start_us;
+
+	group_read(&run->box->group, &state);
+	if (state.oom && !state.oom_ours)
+		return error_set(err, ENOMEM, "killed for memory by a limit above the run's own");
+	if (!run->ended && run->cause == CAUSE_NONE && !state.oom)
+		return error_set(err, ECHILD, "init died");
+	/* v2 kills for memory by itself, init included */
+	if (state.oom && v.cause == CAUSE_NONE)
+		v.cause = CAUSE_MEMORY;
+	if (run->ended && WIFEXITED(report->wait_status)) {
+		v.exited = true;
+		v.exit_code = WEXITSTATUS(report->wait_status);
+	} else {
+		v.signal = run->ended ? WTERMSIG(report->wait_status) : SIGKILL;
+	}
+	v.exec_errno = report->exec_errno;
+	v.setup_us = exec_us > run->accepted_us ? exec_us - run->accepted_us : 0;
+	v.usage.wall_us = end_us > exec_us ? end_us - exec_us : 0;
+	v.usage.cpu_us = state.cpu_us;
+	v.usage.user_us = run->ended ? report->user_us : USAGE_UNKNOWN;
+	v.usage.system_us = run->ended ? report->system_us : USAGE_UNKNOWN;
+	v.usage.memory_peak_bytes = state.memory_peak_bytes;
+	v.usage.processes_peak = state.processes_peak;
+	if (v.cause == CAUSE_NONE && state.cpu_us > run->stage->run.limits.cpu_ms * 1000)
+		v.cause = CAUSE_CPU;
+	*ret_verdict = v;
+	return 0;
+}
+
+/* Gives the job to a box that is ready and waits for its end. */
+static int run_in_box(struct run *run, struct verdict *ret_verdict, struct error *err)
+{
+	const struct wire_run *wish = &run->stage->run;
+	const struct init_job job = {
+		.language = run->stage->language,
+		.stage = (enum stage)wish->stage,
+		.on_tree = (wish->flags & WIRE_ON_TREE) != 0,
+		.limits = wish->limits,
+		.payload_bytes = wish->payload_bytes,
+		.files_count = wish->files_count,
+		.options_count = wish->options_count,
+		.arguments_count = wish->arguments_count,
+		.collect_count = wish->collect_count,
+	};
+
+	if (box_set_limits(run->box, &wish->limits, err) < 0)
+		return -1;
+	group_mark(&run->box->group);
+	run->start_us = clock_us();
+	run->cpu_check_us = next_cpu_check(run, 0, run->start_us);
+	if (box_give(run->box, &job, run->stage->fds, run->stage->fds_count, err) < 0)
+		return -1;
+	/* the program's are the only write ends now, but for the worker's */
+	peer_stage_done((struct peer_stage *)(uintptr_t)run->stage);
+	attend(run);
+	return judge(run, ret_verdict, err);
+}
+
+static enum box_kind kind_for(const struct wire_run *wish)
+{
+	if (wish->flags & WIRE_KEEP_TREE)
+		return BOX_KEEPS_TREE;
+	return wish->flags & WIRE_ON_TREE ? BOX_ON_TREE : BOX_PLAIN;
+}
+
+/* The warm box when one fits, else one made now. */
+static int take_box(struct keeper *k, struct box *ahead, enum box_kind kind,
+		    const struct limits *limits, struct box *ret_box, struct error *err)
+{
+	struct box *from = kind == BOX_PLAIN ? &k->warm : ahead->kind == kind ? ahead : NULL;
+
+	if (from && from->slot) {
+		/* the group points at itself nowhere: a box can be moved */
+		*ret_box = *from;
+		from->slot = NULL;
+	} else if (start_box(k, ret_box, kind, limits, err) < 0) {
+		ret_box->slot = NULL;
+		return -1;
+	}
+	if (box_await(ret_box, READY_MS, err) < 0) {
+		end_box(k, ret_box);
+		return -1;
+	}
+	return 0;
+}
+
+static int freeze(struct keeper *k, struct box *box, struct error *err)
+{
+	int fd = steal_fd(&box->scratch_fd);
+
+	end_box(k, box);
+	if (tree_freeze(fd, err) < 0) {
+		tree_drop();
+		close(fd);
+		return -1;
+	}
+	k->tree_fd = fd;
+	return 0;
+}
+
+/* After the answer, off the client's path: the next box first, then the old one's
+ * end, because the clone can set itself up while we wait for the death. */
+static int clean_up(struct keeper *k, struct box *box, const struct wire_run *wish,
+		    struct box *ahead, struct error *err)
+{
+	bool more = (wish->flags & WIRE_MORE) != 0;
+	int rc = 0;
+
+	box_kill(box);
+	if (box->kind == BOX_KEEPS_TREE) {
+		rc = freeze(k, box, err);
+	} else if (box->kind == BOX_ON_TREE && more) {
+		if (start_box(k, ahead, BOX_ON_TREE, &wish->limits, err) < 0)
+			ahead->slot = NULL;
+	} else if (box->kind == BOX_PLAIN) {
+		start_warm(k);
+	}
+	end_box(k, box);
+	return rc;
+}
+
+static int serve_stage(struct keeper *k, int conn_fd, struct peer_stage *stage,
+		       uint64_t accepted_us, struct box *ahead, struct error *err)
+{
+	const struct wire_run wish = stage->run;
+	struct box box = { .slot = NULL };
+	struct run run = {
+		.keeper = k,
+		.stage = stage,
+		.conn_fd = conn_fd,
+		.box = &box,
+		.accepted_us = accepted_us,
+	};
+	struct verdict verdict;
+	int rc;
+
+	if (take_box(k, ahead, kind_for(&wish), &wish.limits, &box, err) < 0) {
+		peer_send_refused(conn_fd, REFUSED_INTERNAL);
+		return -1;
+	}
+	/* a peer that gave up cannot be sent this, and then nothing starts */
+	if (peer_send_taken(conn_fd) < 0) {
+		if (box.kind == BOX_PLAIN && !k->warm.slot)
+			k->warm = box; /* untouched: keep it */
+		else
+			end_box(k, &box);
+		return 1;
+	}
+	rc = run_in_box(&run, &verdict, err);
+	atomic_fetch_add(&k->row->runs, 1);
+	if (rc == 0 && !run.hung_up) {
+		/* a tree must be frozen before the next stage, which may come at once */
+		if (box.kind == BOX_KEEPS_TREE) {
+			rc = clean_up(k, &box, &wish, ahead, err);
+			if (rc == 0 && peer_send_verdict(conn_fd, &verdict) < 0)
+				run.hung_up = true;
+		} else {
+			if (peer_send_verdict(conn_fd, &verdict) < 0)
+				run.hung_up = true;
+			rc = clean_up(k, &box, &wish, ahead, err);
+		}
+	} else {
+		end_box(k, &box);
+	}
+	if (rc < 0)
+		peer_send_refused(conn_fd, REFUSED_INTERNAL);
+	return rc < 0 ? -1 : run.hung_up;
+}
+
+/* ---- one connection ---- */
+
+static bool await_message(int conn_fd)
+{
+	struct pollfd p = { conn_fd, POLLIN, 0 };
+	int n;
+
+	do
+		n = poll(&p, 1, SILENCE_MS);
+	while (n < 0 && errno == EINTR);
+	return n == 1;
+}
+
+static void serve(struct keeper *k, int conn_fd)
+{
+	const struct timeval patience = { SEND_TIMEOUT_S, 0 };
+	uint64_t accepted_us = clock_us();
+	struct box ahead = { .slot = NULL };
+	struct error err = ERROR_INIT;
+	bool reserved = false, built = false;
+
+	if (!peer_allowed(conn_fd, &k->config->policy, &err)) {
+		complain(k, "", &err);
+		return;
+	}
+	setsockopt(conn_fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+	while (await_message(conn_fd)) {
+		struct peer_stage stage;
+		enum wire_refusal reason;
+		enum peer_answer answer;
+		int rc;
+
+		answer = peer_receive(conn_fd, &k->config->policy, k->image, k->tree_fd >= 0,
+				      &stage, &reason, &err);
+		if (answer == PEER_CLOSED)
+			break;
+		if (answer != PEER_STAGE) {
+			log_event(LOG_WARNING, "slot %u: refused: %s", k->config->slot, err.text);
+			if (answer == PEER_REFUSED && peer_send_refused(conn_fd, reason) == 0)
+				continue;
+			peer_send_refused(conn_fd, REFUSED_PROTOCOL);
+			break;
+		}
+		if ((stage.run.flags & WIRE_KEEP_TREE) && built) {
+			peer_stage_done(&stage);
+			peer_send_refused(conn_fd, REFUSED_PROTOCOL);
+			break;
+		}
+		built = built || (stage.run.flags & WIRE_KEEP_TREE);
+		if (!reserved &&
+		    !shared_reserve(k->config->shared, k->config->slot, stage.run.reserve_bytes)) {
+			peer_stage_done(&stage);
+			peer_send_refused(conn_fd, REFUSED_BUSY);
+			break;
+		}
+		if (reserved && stage.run.limits.memory_bytes > atomic_load(&k->row->reserved)) {
+			peer_stage_done(&stage);
+			peer_send_refused(conn_fd, REFUSED_LIMITS);
+			break;
+		}
+		reserved = true;
+		k->network_runs++;
+		rc = serve_stage(k, conn_fd, &stage, accepted_us, &ahead, &err);
+		peer_stage_done(&stage);
+		if (rc < 0) {
+			atomic_fetch_add(&k->row->failures, 1);
+			complain(k, stage.run.id, &err);
+		}
+		if (rc != 0)
+			break;
+		accepted_us = clock_us();
+	}
+	close(conn_fd);
+	end_box(k, &ahead);
+	drop_tree(k);
+	if (reserved)
+		shared_release(k->config->shared, k->config->slot);
+}
+
+/* ---- between connections ---- */
+
+static void check_network(struct keeper *k)
+{
+	struct error err = ERROR_INIT;
+	unsigned boxes = k->warm.slot ? 1 : 0;
+
+	if (k->slot.fresh_network)
+		return;
+	if (k->network_runs < k->config->settings->network_namespace_runs && network_clean(k, boxes))
+		return;
+	/* the box made ahead has inherited the old one */
+	end_box(k, &k->warm);
+	if (renew_network(k, &err) < 0) {
+		complain(k, "", &err);
+		_exit(1); /* the master makes a new keeper */
+	}
+}
+
+static int serve_image(struct keeper *k, unsigned image, struct error *err)
+{
+	const struct image *wanted = &k->config->images->image[image];
+	struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+
+	end_box(k, &k->warm);
+	if (world_take_image(k->outside_fd, k->world_fd, k->config->images, wanted, err) < 0)
+		return error_wrap(err, "image %s", wanted->name);
+	k->slot.layers = wanted->layers;
+	k->slot.binds_usr = wanted->binds_usr;
+	close_fd(&k->epoll_fd);
+	k->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (k->epoll_fd < 0)
+		return error_errno(err, "epoll");
+	event.data.fd = k->config->listen_fds[image];
+	if (epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event) < 0)
+		return error_errno(err, "epoll");
+	event.events = EPOLLIN;
+	event.data.fd = k->config->command_fd;
+	if (epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event) < 0)
+		return error_errno(err, "epoll");
+	k->image = image;
+	atomic_store(&k->row->image, image);
+	return 0;
+}
+
+static void obey(struct keeper *k)
+{
+	struct keeper_command command;
+	struct error err = ERROR_INIT;
+	ssize_t n = read(k->config->command_fd, &command, sizeof command);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n != sizeof command || command.what == KEEPER_QUIT) {
+		k->quitting = true; /* or the master is gone */
+		return;
+	}
+	if (command.image < k->config->images->count && command.image != k->image &&
+	    serve_image(k, command.image, &err) < 0) {
+		complain(k, "", &err);
+		_exit(1);
+	}
+}
+
+static void take_connection(struct keeper *k)
+{
+	int conn_fd = accept4(k->config->listen_fds[k->image], NULL, NULL, SOCK_CLOEXEC);
+
+	if (conn_fd < 0)
+		return; /* another keeper was faster */
+	atomic_store(&k->row->state, SLOT_BUSY);
+	atomic_store(&k->row->used_us, clock_us());
+	serve(k, conn_fd);
+	check_network(k);
+}
+
+/* Ready means: a warm box that works, where warm boxes are wanted. */
+static bool get_ready(struct keeper *k)
+{
+	struct error err = ERROR_INIT;
+
+	start_warm(k);
+	if (!k->config->settings->warm)
+		return true;
+	if (!k->warm.slot)
+		return false;
+	if (box_await(&k->warm, READY_MS, &err) < 0) {
+		atomic_fetch_add(&k->row->failures, 1);
+		complain(k, "", &err);
+		end_box(k, &k->warm);
+		return false;
+	}
+	return true;
+}
+
+static void loop(struct keeper *k)
+{
+	unsigned delay_ms = 50;
+
+	while (!k->quitting) {
+		struct epoll_event event;
+
+		if (!get_ready(k)) {
+			/* back off, but keep listening to the master */
+			struct pollfd p = { k->config->command_fd, POLLIN, 0 };
+
+			atomic_store(&k->row->state, SLOT_STARTING);
+			if (poll(&p, 1, (int)delay_ms) == 1)
+				obey(k);
+			delay_ms = delay_ms < 2000 ? 2 * delay_ms : 2000;
+			continue;
+		}
+		delay_ms = 50;
+		atomic_store(&k->row->state, SLOT_IDLE);
+		if (epoll_wait(k->epoll_fd, &event, 1, -1) != 1)
+			continue;
+		if (event.data.fd == k->config->command_fd)
+			obey(k);
+		else
+			take_connection(k);
+	}
+	end_box(k, &k->warm);
+}
+
+int keeper_open_slot(const struct keeper_config *config, struct slot *ret_slot,
+		     int *ret_outside_fd, int *ret_world_fd, struct error *err)
+{
+	struct slot slot = {
+		.index = config->slot,
+		.first_uid = (uid_t)(config->settings->box_ids_first + 2 * config->slot),
+		.groups = config->groups,
+		.filter = config->filter,
+		.user_ns_fd = -1,
+		.fresh_network = !strcmp(config->settings->network_namespace, "fresh"),
+		.strict_speculation = config->settings->strict_speculation,
+		.sequence = 1,
+	};
+
+	slot.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (slot.proc_fd < 0)
+		return error_errno(err, "/proc");
+	if (setgroups(0, NULL) < 0)
+		return error_errno(err, "setgroups");
+	umask(022);
+	if (world_enter(config->images->root, ret_outside_fd, ret_world_fd, err) < 0 ||
+	    slot_make_user_namespace(&slot, err) < 0)
+		return -1;
+	*ret_slot = slot;
+	return 0;
+}
+
+noreturn void keeper_main(const struct keeper_config *config)
+{
+	static struct keeper k;
+	struct error err = ERROR_INIT;
+
+	k.config = config;
+	k.tree_fd = k.epoll_fd = -1;
+	k.row = &config->shared->row[config->slot];
+	prctl(PR_SET_NAME, "sandpool-keeper", 0, 0, 0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		_exit(1);
+	if (keeper_open_slot(config, &k.slot, &k.outside_fd, &k.world_fd, &err) < 0 ||
+	    renew_network(&k, &err) < 0 || serve_image(&k, config->image, &err) < 0) {
+		complain(&k, "", &err);
+		_exit(1);
+	}
+	loop(&k);
+	_exit(0);
+}

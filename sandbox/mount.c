@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: ISC */
+/* Runs as: root, in the keeper's world and in the box's own mount namespace. */
+#define _GNU_SOURCE
+#include "sandbox/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "common/io.h"
+#include "sandbox/setup.h"
+
+#define SCRATCH_INODES "16384"
+
+static const struct {
+	const char *name;
+	unsigned minor; /* of major 1 */
+} devices[] = {
+	{ "null", 3 }, { "zero", 5 }, { "full", 7 }, { "random", 8 }, { "urandom", 9 },
+};
+
+static const struct {
+	const char *name, *target;
+} device_links[] = {
+	{ "fd", "/proc/self/fd" },
+	{ "stdin", "/proc/self/fd/0" },
+	{ "stdout", "/proc/self/fd/1" },
+	{ "stderr", "/proc/self/fd/2" },
+};
+
+static int set_flags(const char *path, uint64_t flags)
+{
+	struct mount_attr attr = { .attr_set = flags };
+
+	return (int)syscall(SYS_mount_setattr, AT_FDCWD, path, 0, &attr, sizeof attr);
+}
+
+/* ---- the keeper's world ---- */
+
+static int make_devices(struct error *err)
+{
+	char path[32];
+	size_t i;
+
+	if (mount("none", WORLD_DEV, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=64k") < 0)
+		return error_errno(err, "mount a tmpfs for /dev");
+	for (i = 0; i < ARRAY_LEN(devices); i++) {
+		snprintf(path, sizeof path, WORLD_DEV "/%s", devices[i].name);
+		if (mknod(path, S_IFCHR | 0666, makedev(1, devices[i].minor)) < 0 ||
+		    chmod(path, 0666) < 0)
+			return error_errno(err, "make %s", path);
+	}
+	for (i = 0; i < ARRAY_LEN(device_links); i++) {
+		snprintf(path, sizeof path, WORLD_DEV "/%s", device_links[i].name);
+		if (symlink(device_links[i].target, path) < 0)
+			return error_errno(err, "make %s", path);
+	}
+	if (mkdir(WORLD_DEV "/shm", 0755) < 0)
+		return error_errno(err, "make /dev/shm");
+	if (set_flags(WORLD_DEV, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0)
+		return error_errno(err, "make /dev read-only");
+	return 0;
+}
+
+int world_enter(const char *mount_point, int *ret_outside_fd, int *ret_world_fd,
+		struct error *err)
+{
+	static const char *const folders[] = { WORLD_USR,     WORLD_DEV,  WORLD_SCRATCH,
+					       WORLD_TREE,    WORLD_ROOT };
+	cleanup_close int outside = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	cleanup_close int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char name[16];
+	unsigned i;
+
+	if (outside < 0 || proc < 0)
+		return error_errno(err, "/proc");
+	if (unshare(CLONE_NEWNS) < 0)
+		return error_errno(err, "unshare the mount namespace");
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return error_errno(err, "make mounts private");
+	if (mount("none", mount_point, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0 ||
+	    chdir(mount_point) < 0)
+		return error_errno(err, "mount at %s", mount_point);
+	for (i = 0; i < ARRAY_LEN(folders); i++)
+		if (mkdir(folders[i], 0755) < 0)
+			return error_errno(err, "make %s", folders[i]);
+	for (i = 0; i < IMAGE_LAYERS_MAX; i++) {
+		snprintf(name, sizeof name, WORLD_LAYER, i);
+		if (mkdir(name, 0755) < 0)
+			return error_errno(err, "make %s", name);
+	}
+	if (make_devices(err) < 0)
+		return -1;
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return error_errno(err, "leave the old root");
+	*ret_world_fd = openat(proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (*ret_world_fd < 0)
+		return error_errno(err, "open the namespace");
+	*ret_outside_fd = steal_fd(&outside);
+	return 0;
+}
+
+static int clone_tree(const char *path, struct error *err)
+{
+	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	return fd < 0 ? error_errno(err, "clone %s", path) : fd;
+}
+
+static int attach(int fd, const char *name, struct error *err)
+{
+	if (syscall(SYS_move_mount, fd, "", AT_FDCWD, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return error_errno(err, "attach %s", name);
+	return 0;
+}
+
+static void forget_image(void)
+{
+	char name[16];
+	unsigned i;
+
+	for (i = 0; i < IMAGE_LAYERS_MAX; i++) {
+		snprintf(name, sizeof name, WORLD_LAYER, i);
+		umount2(name, MNT_DETACH);
+	}
+	umount2(WORLD_USR, MNT_DETACH);
+}
+
+int world_take_image(int outside_fd, int world_fd, const struct image_set *set,
+		     const struct image *image, struct error *err)
+{
+	int fds[IMAGE_LAYERS_MAX + 1], rc = 0;
+	char path[400];
+	unsigned count = image->layers + (image->binds_usr ? 1 : 0), made = 0, i;
+
+	/* setns() takes root and working directory along, and back again */
+	if (setns(outside_fd, CLONE_NEWNS) < 0)
+		return error_errno(err, "enter the outer namespace");
+	for (; made < count && rc == 0; made++) {
+		if (made < image->layers)
+			snprintf(path, sizeof path, "%s/%s/%u", set->root, image->name, made);
+		else
+			snprintf(path, sizeof path, "%s/%s/usr", set->root, image->name);
+		fds[made] = clone_tree(path, err);
+		if (fds[made] < 0)
+			rc = -1;
+	}
+	if (setns(world_fd, CLONE_NEWNS) < 0)
+		rc = error_errno(err, "return to the keeper's world");
+	if (rc == 0)
+		forget_image();
+	for (i = 0; i < made; i++) {
+		char name[16];
+
+		if (i < image->layers)
+			snprintf(name, sizeof name, WORLD_LAYER, i);
+		else
+			snprintf(name, sizeof name, WORLD_USR);
+		if (rc == 0)
+			rc = attach(fds[i], name, err);
+		close_fd(&fds[i]);
+	}
+	return rc;
+}
+
+/* ---- the box's tmpfs ---- */
+
+static int fs_set(int fs, const char *key, const char *value)
+{
+	return (int)syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0);
+}
+
+static int make_folders(int fd, uid_t box_uid)
+{
+	static const struct {
+		const char *name;
+		mode_t mode;
+		bool box; /* owned by the box user */
+	} folders[] = {
+		{ SCRATCH_UPPER, 0755, false },		{ SCRATCH_WORK, 0700, false },
+		{ SCRATCH_SHM, 01777, false },		{ SCRATCH_UPPER "/box", 0755, true },
+		{ SCRATCH_UPPER "/tmp", 01777, false }, { SCRATCH_UPPER "/proc", 0755, false },
+		{ SCRATCH_UPPER "/dev", 0755, false },	{ SCRATCH_UPPER "/usr", 0755, false },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(folders); i++) {
+		if (mkdirat(fd, folders[i].name, folders[i].mode) < 0)
+			return -1;
+		if ((folders[i].mode & 07000) && fchmodat(fd, folders[i].name, folders[i].mode, 0) < 0)
+			return -1;
+		if (folders[i].box &&
+		    fchownat(fd, folders[i].name, box_uid, box_uid, AT_SYMLINK_NOFOLLOW) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int scratch_make(uint64_t bytes, uid_t box_uid, int *ret_fd, struct error *err)
+{
+	cleanup_close int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+	cleanup_close int fd = -1;
+	char size[24];
+
+	if (fs < 0)
+		return error_errno(err, "open tmpfs");
+	snprintf(size, sizeof size, "%" PRIu64, bytes);
+	if (fs_set(fs, "size", size) < 0 || fs_set(fs, "nr_inodes", SCRATCH_INODES) < 0 ||
+	    fs_set(fs, "mode", "0755") < 0 ||
+	    syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return error_errno(err, "configure tmpfs");
+	fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	if (fd < 0)
+		return error_errno(err, "mount tmpfs");
+	if (make_folders(fd, box_uid) < 0)
+		return error_errno(err, "folders of the tmpfs");
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+static int reconfigure(int mount_fd, int command, const char *key, const char *value,
+		       struct error *err)
+{
+	cleanup_close int fs = (int)syscall(SYS_fspick, mount_fd, "",
+					    FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+
+	if (fs < 0)
+		return error_errno(err, "pick the tmpfs");
+	if (syscall(SYS_fsconfig, fs, command, key, value, 0) < 0 ||
+	    syscall(SYS_fsconfig, fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+		return error_errno(err, "tmpfs %s", key);
+	return 0;
+}
+
+int scratch_resize(int scratch_fd, uint64_t bytes, struct error *err)
+{
+	char size[24];
+
+	snprintf(size, sizeof size, "%" PRIu64, bytes);
+	return reconfigure(scratch_fd, FSCONFIG_SET_STRING, "size", size, err);
+}
+
+int tree_attach(int scratch_fd, struct error *err)
+{
+	return attach(scratch_fd, WORLD_TREE, err);
+}
+
+int tree_freeze(int scratch_fd, struct error *err)
+{
+	return reconfigure(scratch_fd, FSCONFIG_SET_FLAG, "ro", NULL, err);
+}
+
+void tree_drop(void)
+{
+	umount2(WORLD_TREE, MNT_DETACH);
+}
+
+/* ---- steps ---- */
+
+int mount_scratch(struct setup *s, struct error *err)
+{
+	return s->scratch_fd < 0 ? 0 : attach(s->scratch_fd, WORLD_SCRATCH, err);
+}
+
+int mount_root(struct setup *s, struct error *err)
+{
+	/* a box whose tree will be frozen has its tmpfs at WORLD_TREE */
+	const char *place = s->scratch_fd < 0 ? WORLD_TREE : WORLD_SCRATCH;
+	char options[512];
+	int used;
+	unsigned i;
+
+	used = snprintf(options, sizeof options, "lowerdir=%s",
+			s->on_tree ? WORLD_TREE "/" SCRATCH_UPPER ":" : "");
+	for (i = 0; i < s->layers; i++)
+		used += snprintf(options + used, sizeof options - (size_t)used, "%s" WORLD_LAYER,
+				 i ? ":" : "", i);
+	/* relative names, because overlay shows them in the box's mount table */
+	snprintf(options + used, sizeof options - (size_t)used,
+		 ",upperdir=%s/" SCRATCH_UPPER ",workdir=%s/" SCRATCH_WORK
+		 ",metacopy=off,redirect_dir=off,index=off,xino=off",
+		 place, place);
+	if (mount("overlay", WORLD_ROOT, "overlay", MS_NOSUID | MS_NODEV, options) < 0)
+		return error_errno(err, "overlay");
+	return 0;
+}
+
+static int bind_here(const char *source, const char *target, struct error *err)
+{
+	if (mount(source, target, NULL, MS_BIND, NULL) < 0)
+		return error_errno(err, "bind %s", source);
+	return 0;
+}
+
+int mount_usr(struct setup *s, struct error *err)
+{
+	return s->binds_usr ? bind_here(WORLD_USR, WORLD_ROOT "/usr", err) : 0;
+}
+
+int mount_dev(struct setup *s, struct error *err)
+{
+	(void)s;
+	return bind_here(WORLD_DEV, WORLD_ROOT "/dev", err);
+}
+
+int mount_shm(struct setup *s, struct error *err)
+{
+	const char *source = s->scratch_fd < 0 ? WORLD_TREE "/" SCRATCH_SHM
+					       : WORLD_SCRATCH "/" SCRATCH_SHM;
+
+	if (bind_here(source, WORLD_ROOT "/dev/shm", err) < 0)
+		return -1;
+	if (set_flags(WORLD_ROOT "/dev/shm",
+		      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) < 0)
+		return error_errno(err, "flags of /dev/shm");
+	return 0;
+}
+
+int mount_proc(struct setup *s, struct error *err)
+{
+	(void)s;
+	if (mount("proc", WORLD_ROOT "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+		  "hidepid=invisible,subset=pid") < 0)
+		return error_errno(err, "proc");
+	return 0;
+}
+
+int enter_root(struct setup *s, struct error *err)
+{
+	(void)s;
+	if (chdir(WORLD_ROOT) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
+		return error_errno(err, "pivot_root");
+	if (umount2(".", MNT_DETACH) < 0)
+		return error_errno(err, "detach the old root");
+	if (chdir("/box") < 0)
+		return error_errno(err, "/box");
+	return 0;
+}
