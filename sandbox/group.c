@@ -176,8 +176,6 @@ struct counter_file {
 static const struct counter_file counter_files[COUNTERS] = {
 	[COUNTER_PEAK] = { HIER_MEMORY, "memory.max_usage_in_bytes", "memory.peak" },
 	[COUNTER_OOM] = { HIER_MEMORY, "memory.oom_control", "memory.events.local" },
-	/* memory + swap has the same limit and is charged first: it is hit first */
-	[COUNTER_FAILS] = { HIER_MEMORY, "memory.memsw.failcnt", NULL },
 	[COUNTER_CPU] = { HIER_CPUACCT, "cpuacct.usage", "cpu.stat" },
 	[COUNTER_PIDS] = { HIER_PIDS, NULL, "pids.peak" },
 };
@@ -192,8 +190,6 @@ static int open_counters(struct run_group *group, struct error *err)
 		/* cpu.stat is in every v2 group, with or without the controller */
 		int dir_fd = group->slot->v2 ? group->dir_fd[0] : dir_of(group, c->hierarchy);
 
-		if (i == COUNTER_FAILS && file && !(group->slot->enforced & ENFORCED_SWAP))
-			file = "memory.failcnt";
 		if (!file || dir_fd < 0 || (group->slot->v2 && group->slot->of[c->hierarchy] < 0 &&
 					    i != COUNTER_CPU))
 			continue;
@@ -342,6 +338,10 @@ bool group_oom(const struct run_group *group)
 	return read_counter(group, COUNTER_OOM, text, sizeof text) && keyed(text, "oom_kill") > 0;
 }
 
+#define CHARGE_BATCH ((uint64_t)1 << 20) /* what the kernel charges ahead, generously */
+
+/* Was it our own limit? v2 says so. v1's fail counts stay 0 on newer kernels, but
+ * who was killed for its own limit has been at it. */
 static void read_oom(const struct run_group *group, struct group_state *state)
 {
 	char text[512];
@@ -349,12 +349,10 @@ static void read_oom(const struct run_group *group, struct group_state *state)
 	if (!read_counter(group, COUNTER_OOM, text, sizeof text))
 		return;
 	state->oom = keyed(text, "oom_kill") > 0;
-	if (group->slot->v2)
-		state->oom_ours = state->oom && keyed(text, "oom") > 0;
-	else
-		state->oom_ours = state->oom &&
-				  read_counter(group, COUNTER_FAILS, text, sizeof text) &&
-				  strtoull(text, NULL, 10) > 0;
+	state->oom_ours = state->oom &&
+			  (group->slot->v2 ? keyed(text, "oom") > 0
+					   : state->memory_peak_bytes + CHARGE_BATCH >=
+						     group->limits.memory_bytes);
 }
 
 void group_read(const struct run_group *group, struct group_state *ret_state)

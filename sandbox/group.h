@@ -25,7 +25,7 @@ struct group_slot {
 	int of[HIER_COUNT];        /* which of them holds a hierarchy; -1: missing */
 };
 
-enum counter { COUNTER_PEAK, COUNTER_OOM, COUNTER_FAILS, COUNTER_CPU, COUNTER_PIDS, COUNTERS };
+enum counter { COUNTER_PEAK, COUNTER_OOM, COUNTER_CPU, COUNTER_PIDS, COUNTERS };
 
 struct run_group {
 	const struct group_slot *slot;
