@@ -20,6 +20,7 @@
 
 /* What became of one stage. */
 struct stage_result {
+	enum stage stage;
 	enum status status;
 	char message[ANSWER_MESSAGE_MAX]; /* in words a student understands */
 	bool exited;                      /* exit_code counts; else there was none */
@@ -31,13 +32,17 @@ struct stage_result {
 };
 
 /* Precedence as in the HTTP contract: why we killed, then the output cap, then
- * signal or exit code. The outputs are borrowed from `from`. */
+ * signal or exit code. The outputs are borrowed from `from`, whoever filled them:
+ * launch_run(), or the caller who took them by on_output. limits are those of the
+ * stage. */
 void stage_result_set(struct stage_result *ret_result, const struct launch_result *from,
 		      enum stage stage, const struct limits *limits);
 
 struct test_result {
 	struct bytes name;   /* from the request; empty: made from its number */
+	size_t index;
 	struct stage_result result;
+	bool ran;            /* else it was skipped: no exit code, usage null */
 	bool has_expected;   /* else passed is null */
 	bool passed;
 };
@@ -93,6 +98,8 @@ struct answer_room {
 };
 void answer_room_init(struct answer_room *room, enum answer_format format,
 		      uint64_t answer_max_bytes);
+/* How many bytes of output may be sent; they are then taken from what is left. */
+size_t answer_room_take(struct answer_room *room, struct bytes output);
 void answer_keep(struct answer_room *room, struct stage_result *result);
 void answer_keep_files(struct answer_room *room, struct answer *answer);
 

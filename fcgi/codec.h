@@ -15,7 +15,11 @@
 #include "common/language.h"
 #include "fcgi/failure.h"
 
-#define CODEC_DEPTH_MAX 32
+#define CODEC_DEPTH_MAX	 32
+#define CODEC_VALUES_MAX 100000 /* in one request, over all lists and maps */
+#define CODEC_KEYS_MAX	 256	/* in one map */
+
+#define CODEC_ARENA_BYTES(body_bytes) (3 * (uint64_t)(body_bytes) + ((uint64_t)8 << 20))
 
 /* Two shapes of a request: ours, and the one of POST /api/execute. */
 enum codec_shape { SHAPE_RUN, SHAPE_EXECUTE };
@@ -34,17 +38,22 @@ struct codec_request {
 struct codec_echo {
 	struct bytes language, code, input;
 	struct bytes arguments, options; /* one per line */
-	struct bytes timeout;            /* as it was written */
-	bool wall_by_timeout;            /* limits.wall_ms was given as timeout */
+	struct bytes timeout;            /* a number, as text */
+	unsigned timeout_unit_ms;        /* limits.wall_ms was given as timeout, counted in
+					  * 1000 or 1 ms; 0: it was not */
 };
+
+/* Once in each process, before a system call filter is loaded: the JSON library
+ * wants random bytes for its hash tables. */
+void codec_init(void);
 
 /* The largest body that this Content-Type may have: for refusing before the
  * body is read. */
 uint64_t codec_body_max(const char *content_type, uint64_t body_max_bytes,
 			uint64_t multipart_max_bytes);
 
-/* Everything in ret_job and ret_echo lives in the arena or in the body. The
- * arena needs room for about 4 x body + 1 MiB; without that, 413.
+/* Everything in ret_job and ret_echo lives in the arena or in the body. The arena
+ * needs room for CODEC_ARENA_BYTES(body size); with less the answer may be 413.
  * 0, or -1 with ret_failure (400, 413, 415). Whether the language exists and
  * the limits lie within bounds is asked afterwards: codec_limits(). */
 int codec_decode(const struct codec_request *request, struct arena *arena, struct job *ret_job,

@@ -152,7 +152,9 @@ static int add_call(scmp_filter_ctx ctx, const char *name, const struct rule *ru
 			.datum_b = rule->test[count].value,
 		};
 	rc = seccomp_rule_add_array(ctx, rule->action, nr, count, cmp);
-	return rc < 0 ? error_set(err, -rc, "%s: %s: %s", name, rule->reason, strerror(-rc)) : 0;
+	if (rc < 0)
+		return error_set(err, -rc, "%s: %s: %s", name, rule->reason, strerror(-rc));
+	return 0;
 }
 
 static int add_rule(scmp_filter_ctx ctx, const struct rule *rule, struct error *err)

@@ -32,7 +32,8 @@ int filter_build(struct filter *ret_filter, unsigned flags, struct error *err);
 
 /* Puts the calling thread, and what it starts, under the filter, for good. One
  * system call and no allocation: safe after fork and vfork. no_new_privs must be
- * set already, or the caller must hold CAP_SYS_ADMIN. */
+ * set already, or the caller must hold CAP_SYS_ADMIN. What else is gone afterwards:
+ * mounts, host name, bounding set, securebits, speculation control. */
 int filter_load(const struct filter *filter, struct error *err);
 
 void filter_free(struct filter *filter); /* NULL is allowed */

@@ -123,7 +123,8 @@ static int load_continuation(struct shrink *s, int pc, unsigned holds)
 		if (value == 0 || (value == mask && !(mask & (mask - 1)))) {
 			yes = continuation(s, yes, word);
 			no = continuation(s, no, word);
-			next = value ? node(s, SET, mask, yes, no) : node(s, SET, mask, no, yes);
+			next = value ? node(s, SET, mask, yes, no)
+				     : node(s, SET, mask, no, yes);
 			return holds == word ? next : node(s, LOAD, in->k, next, NOTHING);
 		}
 	}

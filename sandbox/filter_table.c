@@ -77,7 +77,8 @@
 #define IN_TIER(t, names, code, why, ...)                                                     \
 	{ .calls = names, .answer = code, .tier = t, .test = { __VA_ARGS__ }, .reason = why }
 
-#define PERSONALITY_BIT(b, why) DENY_IF("personality", EPERM, why, BITS(0, 0x80000000u | (b), b))
+#define PERSONALITY_BIT(b, why)                                                               \
+	DENY_IF("personality", EPERM, why, BITS(0, 0x80000000u | (b), b))
 #define INET_ALLOW(family, type, protocol, why)                                               \
 	IN_TIER(FILTER_ONLY_LOOPBACK, "socket", FILTER_ALLOW, why, IS(0, family),             \
 		BITS(1, SOCKET_TYPE, type), IS(2, protocol))
@@ -103,8 +104,8 @@ const struct filter_rule filter_rules[] = {
 	ALLOW_ALL("truncate ftruncate fallocate fadvise64 readahead fsync fdatasync "
 		  "sync_file_range syncfs copy_file_range",
 		  "contents of files; the box's tmpfs bounds their size"),
-	ALLOW_ALL("stat fstat lstat newfstatat statx access faccessat faccessat2 statfs fstatfs "
-		  "readlink readlinkat getdents getdents64 getcwd",
+	ALLOW_ALL("stat fstat lstat newfstatat statx access faccessat faccessat2 statfs "
+		  "fstatfs readlink readlinkat getdents getdents64 getcwd",
 		  "looking at files"),
 	ALLOW_ALL("mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 link linkat "
 		  "symlink symlinkat chdir fchdir umask utime utimes utimensat futimesat",
@@ -138,9 +139,10 @@ const struct filter_rule filter_rules[] = {
 	ALLOW_ALL("rt_sigaction rt_sigprocmask rt_sigpending rt_sigsuspend rt_sigtimedwait "
 		  "rt_sigreturn sigaltstack pause signalfd signalfd4",
 		  "receiving signals"),
-	ALLOW_ALL("nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times "
-		  "alarm getitimer setitimer timer_create timer_settime timer_gettime "
-		  "timer_getoverrun timer_delete timerfd_create timerfd_settime timerfd_gettime",
+	ALLOW_ALL("nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time "
+		  "times alarm getitimer setitimer timer_create timer_settime timer_gettime "
+		  "timer_getoverrun timer_delete timerfd_create timerfd_settime "
+		  "timerfd_gettime",
 		  "reading clocks and setting one's own timers"),
 	ALLOW_ALL("poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait "
 		  "epoll_pwait epoll_pwait2 pipe pipe2 eventfd eventfd2",
@@ -150,8 +152,8 @@ const struct filter_rule filter_rules[] = {
 	ALLOW_ALL("bind connect listen accept accept4 getsockname getpeername shutdown "
 		  "getsockopt",
 		  "work on sockets, whose families the rows for socket decide"),
-	ALLOW_ALL("shmget shmat shmdt shmctl semget semop semtimedop semctl msgget msgsnd msgrcv "
-		  "msgctl mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify "
+	ALLOW_ALL("shmget shmat shmdt shmctl semget semop semtimedop semctl msgget msgsnd "
+		  "msgrcv msgctl mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify "
 		  "mq_getsetattr",
 		  "the box has its own ipc namespace"),
 	ALLOW_ALL("getrlimit setrlimit prlimit64 getrusage getpriority setpriority",
@@ -197,7 +199,8 @@ const struct filter_rule filter_rules[] = {
 		 "makes every copier fall back"),
 	DENY_ALL("setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr "
 		 "fremovexattr removexattrat",
-		 EOPNOTSUPP, "attributes can carry capabilities; cp and tar accept this answer"),
+		 EOPNOTSUPP,
+		 "attributes can carry capabilities; cp and tar accept this answer"),
 
 	/* ---- ENOSYS would be the answer anyway; the rows say why ---- */
 	DENY_ALL("io_uring_setup io_uring_enter io_uring_register", ENOSYS,
@@ -362,7 +365,8 @@ const struct filter_rule filter_rules[] = {
 	ALLOW_IF("prctl", PRCTL_WHY, IS(0, PR_GET_PDEATHSIG)),
 	ALLOW_IF("prctl", "is set already", IS(0, PR_SET_NO_NEW_PRIVS)),
 	ALLOW_IF("prctl", PRCTL_WHY, IS(0, PR_GET_NO_NEW_PRIVS)),
-	ALLOW_IF("prctl", "the box's init collects what is left", IS(0, PR_SET_CHILD_SUBREAPER)),
+	ALLOW_IF("prctl", "the box's init collects what is left",
+		 IS(0, PR_SET_CHILD_SUBREAPER)),
 	ALLOW_IF("prctl", PRCTL_WHY, IS(0, PR_GET_CHILD_SUBREAPER)),
 	ALLOW_IF("prctl", PRCTL_WHY, IS(0, PR_SET_TIMERSLACK)),
 	ALLOW_IF("prctl", PRCTL_WHY, IS(0, PR_GET_TIMERSLACK)),

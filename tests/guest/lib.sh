@@ -42,7 +42,7 @@ runtime_libs() {
 
 guest_packages() {
 	echo systemd-sysv udev dbus kmod procps iproute2 adduser init-system-helpers \
-		nginx-light curl ca-certificates python3-minimal
+		nginx-light curl ca-certificates python3
 	runtime_libs "$1"
 }
 

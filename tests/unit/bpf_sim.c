@@ -69,7 +69,8 @@ static bool load(uint32_t *to, const struct machine *m, const struct sock_filter
 }
 
 /* How many instructions to pass over, STOP or BROKEN. */
-static int step(struct machine *m, const struct sock_filter *in, const struct seccomp_data *data)
+static int step(struct machine *m, const struct sock_filter *in,
+		const struct seccomp_data *data)
 {
 	switch (BPF_CLASS(in->code)) {
 	case BPF_LD:

@@ -52,7 +52,8 @@ static bool can_serve(const struct world *w)
 	       setsockopt(server, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
 	       setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&
 	       send(client, "hi", 2, MSG_NOSIGNAL) == 2 && recv(server, got, 2, 0) == 2 &&
-	       !strcmp(got, "hi") && shutdown(server, SHUT_WR) == 0 && read(client, got, 1) == 0;
+	       !strcmp(got, "hi") && shutdown(server, SHUT_WR) == 0 &&
+	       read(client, got, 1) == 0;
 }
 
 static bool can_pass_memfds(const struct world *w)
@@ -224,8 +225,8 @@ static bool no_look_at_siblings(const struct world *w)
 
 static bool no_code(const struct world *w)
 {
-	enum { RWX = PROT_READ | PROT_WRITE | PROT_EXEC };
-	void *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	enum { RW = PROT_READ | PROT_WRITE, RWX = RW | PROT_EXEC };
+	void *map = mmap(NULL, 4096, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	(void)w;
 	return map != MAP_FAILED && refused(mprotect(map, 4096, PROT_READ | PROT_EXEC)) &&
@@ -351,7 +352,8 @@ static bool open_world(struct world *w)
 	    listen(w->listen_fd, 4) < 0)
 		return false;
 	w->address_size = sizeof w->address;
-	return getsockname(w->listen_fd, (struct sockaddr *)&w->address, &w->address_size) == 0 &&
+	return getsockname(w->listen_fd, (struct sockaddr *)&w->address,
+			   &w->address_size) == 0 &&
 	       (w->sibling = start_sibling()) > 0;
 }
 

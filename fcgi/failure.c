@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/* Runs as: worker user. Pure. */
+#include "fcgi/failure.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fcgi/utf8.h"
+
+static const struct {
+	int http_status;
+	const char *code;
+} codes[] = {
+	{ 400, "invalid" },
+	{ 401, "unauthorized" },
+	{ 403, "forbidden" },
+	{ 404, "not_found" },
+	{ 405, "method_not_allowed" },
+	{ 406, "not_acceptable" },
+	{ 411, "length_required" },
+	{ 413, "too_large" },
+	{ 415, "unsupported_media_type" },
+	{ 422, "unknown_language" },
+	{ 429, "too_many_requests" },
+	{ 500, "internal_error" },
+	{ 503, "busy" },
+};
+
+const char *failure_code(int http_status)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof codes / sizeof codes[0]; i++)
+		if (codes[i].http_status == http_status)
+			return codes[i].code;
+	return http_status < 500 ? "invalid" : "internal_error";
+}
+
+int failure_set(struct failure *failure, int http_status, const char *code, const char *field,
+		const char *fmt, ...)
+{
+	size_t size;
+	va_list ap;
+
+	memset(failure, 0, sizeof *failure);
+	failure->http_status = http_status;
+	snprintf(failure->code, sizeof failure->code, "%s", code ? code : failure_code(http_status));
+	snprintf(failure->field, sizeof failure->field, "%s", field ? field : "");
+	va_start(ap, fmt);
+	vsnprintf(failure->message, sizeof failure->message, fmt, ap);
+	va_end(ap);
+	/* a name from the request may have been cut inside a character */
+	size = strlen(failure->message);
+	failure->message[size - utf8_cut(failure->message, size)] = '\0';
+	return -1;
+}

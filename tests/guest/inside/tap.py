@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: ISC
+"""What the guest says, in TAP: its own tests, and those of the programs that it runs."""
+
+import re
+import subprocess
+import sys
+import tempfile
+
+RESULT = re.compile(r"(not )?ok\b\s*\d*\s*-?\s*(.*)")
+PLAN = re.compile(r"1\.\.(\d+)(\s*#\s*skip.*)?", re.IGNORECASE)
+
+
+class Stop(Exception):
+    """To go on makes no sense; a test has said why."""
+
+
+class Tap:
+    def __init__(self):
+        self.count = 0
+        self.failed = 0
+
+    def ok(self, holds, text, detail=None):
+        """One test.  The detail is for a reader of a failure."""
+        self.count += 1
+        self.failed += not holds
+        print(f"{'ok' if holds else 'not ok'} {self.count} - {text}", flush=True)
+        if not holds and detail is not None:
+            self.note(detail)
+        return holds
+
+    def must(self, holds, text, detail=None):
+        """A test without which the rest makes no sense."""
+        if not self.ok(holds, text, detail):
+            raise Stop
+
+    def note(self, text):
+        for line in str(text).rstrip("\n").split("\n"):
+            print(f"# {line}", flush=True)
+
+    def relay(self, name, argv, limit_s, **options):
+        """Run a test program and pass its results on.  That it ended well, and that it ran
+        all that it had planned, is a test of its own."""
+        before = self.count
+        plan = None
+        # A file and not a pipe: a process left behind by the program would keep a pipe open.
+        with tempfile.TemporaryFile() as output:
+            try:
+                status = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=output,
+                                        stderr=subprocess.STDOUT, timeout=limit_s,
+                                        **options).returncode
+            except subprocess.TimeoutExpired:
+                status = f"none after {limit_s} s"
+            output.seek(0)
+            lines = output.read().decode(errors="replace").splitlines()
+        for line in lines:
+            result, planned = RESULT.fullmatch(line), PLAN.fullmatch(line)
+            if planned:
+                plan = int(planned[1])
+                if plan == 0:
+                    self.ok(True, f"{name}: all of it{planned[2] or ''}")
+                    before = self.count
+            elif result:
+                self.ok(not result[1] or "# TODO" in line, f"{name}: {result[2]}")
+            else:
+                self.note(line.removeprefix("#").removeprefix(" "))
+        ran = self.count - before
+        self.ok(plan is not None and ran == plan and (status == 0 or plan == 0),
+                f"{name}: ran to its end", f"planned {plan}, ran {ran}, status {status}")
+
+    def done(self):
+        print(f"1..{self.count}", flush=True)
+        if self.failed:
+            self.note(f"{self.failed} of {self.count} failed")
+        sys.exit(1 if self.failed or not self.count else 0)
