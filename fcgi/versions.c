@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: ISC */
+/* Runs as: worker user. */
+#define _GNU_SOURCE
+#include "fcgi/versions.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "common/io.h"
+#include "common/log.h"
+#include "fcgi/launch.h"
+
+#define WAIT_FOR_BOX_US 2000000
+
+struct versions {
+	uint32_t count;
+	struct {
+		char id[JOB_LANGUAGE_MAX + 1];
+		/* odd while the prober writes, and moved on by every write */
+		uint32_t sequence;
+		char text[VERSIONS_TEXT];
+		char manifest[24]; /* of the image in which it was asked; "" never */
+	} slot[VERSIONS_MAX];
+};
+
+struct versions *versions_new(struct error *err)
+{
+	struct versions *versions = mmap(NULL, sizeof *versions, PROT_READ | PROT_WRITE,
+					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (versions == MAP_FAILED) {
+		error_errno(err, "map the versions");
+		return NULL;
+	}
+	return versions;
+}
+
+size_t versions_slot(const struct versions *versions, const char *language_id)
+{
+	uint32_t count = __atomic_load_n(&versions->count, __ATOMIC_ACQUIRE), i;
+
+	for (i = 0; i < count; i++)
+		if (!strcmp(versions->slot[i].id, language_id))
+			return i;
+	return VERSIONS_UNKNOWN;
+}
+
+const char *versions_id(const struct versions *versions, size_t slot)
+{
+	uint32_t count = __atomic_load_n(&versions->count, __ATOMIC_ACQUIRE);
+
+	return slot < count ? versions->slot[slot].id : NULL;
+}
+
+void versions_name(struct versions *versions, const struct language_table *table)
+{
+	size_t i;
+
+	for (i = 0; i < table->count; i++) {
+		uint32_t count = versions->count;
+
+		if (count >= VERSIONS_MAX ||
+		    versions_slot(versions, table->language[i].id) != VERSIONS_UNKNOWN)
+			continue;
+		snprintf(versions->slot[count].id, sizeof versions->slot[count].id, "%s",
+			 table->language[i].id);
+		__atomic_store_n(&versions->count, count + 1, __ATOMIC_RELEASE);
+	}
+}
+
+void versions_get(const struct versions *versions, const char *language_id,
+		  char ret_text[VERSIONS_TEXT])
+{
+	size_t slot = versions_slot(versions, language_id);
+	uint32_t before, after;
+	int tries = 3;
+
+	ret_text[0] = '\0';
+	if (slot == VERSIONS_UNKNOWN)
+		return;
+	do {
+		before = __atomic_load_n(&versions->slot[slot].sequence, __ATOMIC_ACQUIRE);
+		memcpy(ret_text, versions->slot[slot].text, VERSIONS_TEXT);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		after = __atomic_load_n(&versions->slot[slot].sequence, __ATOMIC_RELAXED);
+	} while ((before != after || (before & 1)) && --tries > 0);
+	if (tries == 0)
+		ret_text[0] = '\0';
+	ret_text[VERSIONS_TEXT - 1] = '\0';
+}
+
+static void put(struct versions *versions, size_t slot, const char *text, const char *manifest)
+{
+	__atomic_add_fetch(&versions->slot[slot].sequence, 1, __ATOMIC_ACQ_REL);
+	snprintf(versions->slot[slot].text, VERSIONS_TEXT, "%s", text);
+	__atomic_add_fetch(&versions->slot[slot].sequence, 1, __ATOMIC_RELEASE);
+	snprintf(versions->slot[slot].manifest, sizeof versions->slot[slot].manifest, "%s",
+		 manifest);
+}
+
+/* ---- out of what a program says ---- */
+
+static bool in_version(char c)
+{
+	return isalnum((unsigned char)c) || (c && strchr(".+~-_:", c));
+}
+
+/* The first word that begins with a digit (a "v" before it does not count) and has
+ * a dot in it; else the first that begins with a digit. */
+void versions_extract(const char *output, size_t size, char ret_text[VERSIONS_TEXT])
+{
+	size_t best = SIZE_MAX, best_size = 0, i = 0;
+
+	while (i < size) {
+		size_t start, dot;
+
+		if (!isalnum((unsigned char)output[i])) {
+			i++;
+			continue;
+		}
+		if ((output[i] == 'v' || output[i] == 'V') && i + 1 < size)
+			i++;
+		start = i;
+		for (dot = 0; i < size && in_version(output[i]); i++)
+			dot += output[i] == '.';
+		while (i > start && strchr(".:-_", output[i - 1]))
+			i--;
+		if (i == start)
+			i++;
+		else if (isdigit((unsigned char)output[start]) &&
+			 (dot > 0 || best == SIZE_MAX)) {
+			best = start;
+			best_size = i - start;
+			if (dot > 0)
+				break;
+		}
+		while (i < size && in_version(output[i]))
+			i++;
+	}
+	ret_text[0] = '\0';
+	if (best != SIZE_MAX)
+		snprintf(ret_text, VERSIONS_TEXT, "%.*s",
+			 (int)(best_size < VERSIONS_TEXT ? best_size : VERSIONS_TEXT - 1),
+			 output + best);
+}
+
+/* ---- the prober ---- */
+
+static enum launch_end ask(const struct settings *settings, const struct language_table *table,
+			   const struct language *language, const char *image,
+			   struct launch_result *result)
+{
+	static const struct limits none;
+	struct launch launch = LAUNCH_INIT;
+	struct job_file file = { .name = { language->file, strlen(language->file) } };
+	struct launch_stage stage = {
+		.id = "",
+		.language = language->id,
+		.table_hash = table->hash,
+		.stage = STAGE_VERSION,
+		.files = &file,
+		.files_count = 1,
+		.wait_us = WAIT_FOR_BOX_US,
+		.client_fd = -1,
+	};
+	struct error err = ERROR_INIT;
+	enum launch_end end;
+
+	if (job_resolve_limits(&settings->policy, STAGE_VERSION, &language->run, &none,
+			       &stage.limits, NULL, &err) < 0)
+		return LAUNCH_REFUSED;
+	stage.reserve_bytes = stage.limits.memory_bytes;
+	end = launch_run(&launch, settings->run_directory, image, &stage, result, &err);
+	launch_close(&launch);
+	if (end != LAUNCH_DONE)
+		log_event(LOG_DEBUG, "version of %s: %s", language->id, err.text);
+	return end;
+}
+
+/* What it said; false when it must be asked again later. */
+static bool probe_one(struct versions *versions, size_t slot, const struct settings *settings,
+		      const struct language_table *table, const struct language *language,
+		      const char *image, const char *manifest)
+{
+	struct launch_result result;
+	char text[VERSIONS_TEXT];
+	enum launch_end end = ask(settings, table, language, image, &result);
+	bool good = end == LAUNCH_DONE && result.verdict.exec_errno == 0;
+	int stream;
+
+	text[0] = '\0';
+	for (stream = LAUNCH_STDOUT; good && !text[0] && stream < LAUNCH_STREAMS; stream++)
+		versions_extract(result.output[stream].data, result.output[stream].size, text);
+	launch_result_free(&result);
+	if (end != LAUNCH_DONE && end != LAUNCH_REFUSED && end != LAUNCH_LOST)
+		return false;
+	if (!text[0])
+		log_event(LOG_WARNING, "%s does not say its version", language->id);
+	put(versions, slot, text, manifest);
+	return true;
+}
+
+bool versions_probe(struct versions *versions, const struct settings *settings,
+		    const struct language_table *table)
+{
+	struct wire_info info;
+	struct error err = ERROR_INIT;
+	bool all = true;
+	size_t i;
+
+	if (launch_query(settings->run_directory, &info, &err) < 0 ||
+	    info.languages_count != table->count ||
+	    memcmp(info.table_hash, table->hash, sizeof table->hash) != 0)
+		return false;
+	for (i = 0; i < table->count; i++) {
+		const struct language *language = &table->language[i];
+		size_t slot = versions_slot(versions, language->id);
+		uint8_t image = info.language_image[i];
+
+		if (image == WIRE_IMAGE_NONE || slot == VERSIONS_UNKNOWN ||
+		    language->argv[STAGE_VERSION].count == 0 ||
+		    !strcmp(versions->slot[slot].manifest, info.images[image].manifest))
+			continue;
+		all &= probe_one(versions, slot, settings, table, language,
+				 info.images[image].name, info.images[image].manifest);
+	}
+	return all;
+}
