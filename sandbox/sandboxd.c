@@ -682,12 +682,16 @@ static int sanitise(struct error *err)
 static int make_directory(const char *path, mode_t mode, struct error *err)
 {
 	struct stat st;
+	mode_t others;
 
 	if (mkdir(path, mode) < 0 && errno != EEXIST)
 		return error_errno(err, "make %s", path);
 	if (lstat(path, &st) < 0)
 		return error_errno(err, "%s", path);
-	if (!S_ISDIR(st.st_mode) || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)))
+	/* where others may add entries, as the pool its sockets, the sticky bit keeps
+	 * their hands off ours */
+	others = st.st_mode & S_ISVTX ? S_IWOTH : S_IWGRP | S_IWOTH;
+	if (!S_ISDIR(st.st_mode) || st.st_uid != 0 || (st.st_mode & others))
 		return error_set(err, EPERM, "%s: must be a folder that only root can write", path);
 	return 0;
 }
