@@ -66,18 +66,20 @@ static const struct value *map_get(const struct value *map, const char *name)
 	return NULL;
 }
 
-/* The same under either of two names, but not under both. ret_name says which. */
-static int map_get_alias(struct building *b, const struct value *map, const char *name,
-			 const char *alias, const struct value **ret_value,
-			 const char **ret_name)
+/* The same under either of two names, but not under both. ret_path gets the prefix
+ * and the name that was used. */
+static int map_get_alias(struct building *b, const struct value *map, const char *prefix,
+			 const char *name, const char *alias, const struct value **ret_value,
+			 char ret_path[PATH_MAX_BYTES])
 {
 	const struct value *value = map_get(map, name);
 	const struct value *other = alias ? map_get(map, alias) : NULL;
 
+	snprintf(ret_path, PATH_MAX_BYTES, "%s%s", prefix, other ? alias : name);
 	if (value && other)
-		return refuse(b, NULL, alias, "is another name for %s: give one of them.", name);
+		return refuse(b, NULL, ret_path, "is another name for %s: give one of them.",
+			      name);
 	*ret_value = value ? value : other;
-	*ret_name = value ? name : alias;
 	return 0;
 }
 
@@ -485,24 +487,20 @@ static const struct test_field {
 static int take_test(struct building *b, size_t index, const struct value *map)
 {
 	struct job_test *test = &b->job->tests[index];
-	char path[PATH_MAX_BYTES];
+	char prefix[PATH_MAX_BYTES], path[PATH_MAX_BYTES];
 	size_t i;
 
 	snprintf(path, sizeof path, "tests[%zu]", index);
+	snprintf(prefix, sizeof prefix, "tests[%zu].", index);
 	if (map->type != VALUE_MAP)
 		return wrong_type(b, path, "a map", map);
 	test->input = b->job->input; /* what the test leaves out is the request's */
 	for (i = 0; i < ARRAY_LEN(test_fields); i++) {
 		const struct test_field *field = &test_fields[i];
 		const struct value *value;
-		const char *name;
 
-		if (map_get_alias(b, map, field->name, field->alias, &value, &name) < 0)
-			return -1;
-		if (!value)
-			continue;
-		snprintf(path, sizeof path, "tests[%zu].%s", index, name);
-		if (field->take(b, path, value, test) < 0)
+		if (map_get_alias(b, map, prefix, field->name, field->alias, &value, path) < 0 ||
+		    (value && field->take(b, path, value, test) < 0))
 			return -1;
 	}
 	return 0;
@@ -641,10 +639,10 @@ int job_from_value(struct decoding *decoding, const struct value *value, struct 
 	fill_echo(&b);
 	for (field = shapes[decoding->request->shape]; field->name; field++) {
 		const struct value *item;
-		const char *name;
+		char path[PATH_MAX_BYTES];
 
-		if (map_get_alias(&b, value, field->name, field->alias, &item, &name) < 0 ||
-		    (item && field->take(&b, name, item) < 0))
+		if (map_get_alias(&b, value, "", field->name, field->alias, &item, path) < 0 ||
+		    (item && field->take(&b, path, item) < 0))
 			return -1;
 	}
 	if (!job.language[0])
