@@ -33,7 +33,8 @@ struct tier {
 struct cgroup_tree {
 	enum cgroup_mode mode;
 	unsigned enforced;
-	struct cgroup_request request;
+	struct cgroup_request request; /* parent points at our copy; lists only while opening */
+	char parent[64];
 	struct tier tiers[HIER_COUNT];
 	bool in_root; /* v2: our parent lies in the root of the tree, not below us */
 	unsigned slots;
@@ -423,6 +424,8 @@ struct cgroup_tree *cgroup_tree_open(const struct cgroup_request *request, struc
 		return NULL;
 	}
 	tree->request = *request;
+	snprintf(tree->parent, sizeof tree->parent, "%s", request->parent);
+	tree->request.parent = tree->parent;
 	rc = cgroup_init();
 	if (rc) {
 		error_cgroup(err, rc, "control groups");
@@ -444,6 +447,8 @@ struct cgroup_tree *cgroup_tree_open(const struct cgroup_request *request, struc
 		free(tree);
 		return NULL;
 	}
+	tree->request.allow_missing = NULL;
+	tree->request.mode = NULL;
 	return tree;
 }
 
