@@ -22,7 +22,7 @@ from tap import Stop, Tap  # noqa: E402
 
 PATIENCE_S = 60
 SERVICES = ["sandpool-sandboxd.service", "sandpool-fcgi.service"]
-NGINX_FILES = "/in/tree/nginx"
+NGINX_FILES = "/usr/share/sandpool/nginx"
 BOX_TEST_LIMIT_S = 600
 
 tap = Tap()
