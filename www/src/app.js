@@ -15,7 +15,7 @@ import { Result } from "./result.js";
 import { RunError, run } from "./run.js";
 
 const PLAIN_FIELDS = ["header", "footer", "arguments", "options", "wall", "memory", "collect"];
-const EDITOR_TABLE = new Map([["language", "language"], ["code", "code"], ["input", "input"], ["stdin", "input"],
+const FIELDS = new Map([["language", "language"], ["code", "code"], ["input", "input"], ["stdin", "input"],
 	["arguments", "arguments"], ["args", "arguments"], ["options", "options"], ["collect", "collect"],
 	["timeout", "wall"], ["limits.wall_ms", "wall"], ["limits.memory_bytes", "memory"]]);
 
@@ -113,7 +113,7 @@ function count() {
 		const chars = characters(text);
 		$("count").textContent = codeEncoding === "hex" ? t("count.bytes", { bytes })
 			: bytes === 1 ? t("count.one") : t("count", { bytes, chars });
-		invalid("code", "");
+		invalid("code", false);
 	} catch (error) {
 		if (!(error instanceof BadText))
 			throw error;
@@ -140,23 +140,37 @@ function dots() {
 
 /* The link in the address bar */
 
+function setHash(link) {
+	lastLink = link;
+	try {
+		history.replaceState(null, "", `#${link}`);
+	} catch {
+		/* A browser takes only so many a minute: the next change tries again. */
+		lastLink = "";
+	}
+}
+
+/*
+ * Making and opening links takes turns: what began earlier must not win over what came later,
+ * and what is being opened wins over what stands there.
+ */
+let linkTurn = 0;
+let opening = 0;
+
 async function updateLink() {
+	if (opening)
+		return;
+	const turn = ++linkTurn;
 	const link = await toLink(readState());
-	if (link === lastLink)
+	if (link === lastLink || turn !== linkTurn)
 		return;
 	if (link.length > MAX_LINK) {
 		notice(t("share.long"));
 		return;
 	}
-	lastLink = link;
-	try {
-		history.replaceState(null, "", `#${link}`);
-		if ($("notice").textContent === t("share.long") || $("notice").textContent === t("share.opened"))
-			notice("");
-	} catch {
-		/* A browser takes only so many a minute: the next change tries again. */
-		lastLink = "";
-	}
+	setHash(link);
+	if ($("notice").textContent === t("share.long") || $("notice").textContent === t("share.opened"))
+		notice("");
 }
 
 const linkSoon = debounce(200, updateLink);
@@ -168,30 +182,37 @@ function touched() {
 }
 
 async function openLink(link) {
+	const turn = ++linkTurn;
+	opening++;
 	try {
-		writeState(await fromLink(link));
-		lastLink = link;
+		const state = await fromLink(link);
+		if (turn !== linkTurn)
+			return false;
+		writeState(state);
+		setHash(link);
 		notice(t("share.opened"));
 		return true;
 	} catch (error) {
 		notice(t(error.word || "share.broken"));
 		return false;
+	} finally {
+		opening--;
 	}
 }
 
 /* Running */
 
-function invalid(id, message) {
+function invalid(id, wrong) {
 	const field = id === "code" && editor ? editor.view.contentDOM : $(id);
-	if (message)
+	if (wrong)
 		field.setAttribute("aria-invalid", "true");
 	else
 		field.removeAttribute("aria-invalid");
 }
 
 function clearErrors() {
-	for (const id of new Set(EDITOR_TABLE.values()))
-		invalid(id, "");
+	for (const id of new Set(FIELDS.values()))
+		invalid(id, false);
 }
 
 function setRunning(controller) {
@@ -199,7 +220,7 @@ function setRunning(controller) {
 	$("run").hidden = Boolean(controller);
 	$("cancel").hidden = !controller;
 	$("tests-run").disabled = Boolean(controller);
-	$("result").setAttribute("aria-busy", String(Boolean(controller)));
+	$("sections").setAttribute("aria-busy", String(Boolean(controller)));
 }
 
 function describe(result, error) {
@@ -212,9 +233,11 @@ function describe(result, error) {
 		const more = [];
 		if (error.retry)
 			more.push(t("result.retry", { n: error.retry }));
-		const known = EDITOR_TABLE.get(field);
+		const known = FIELDS.get(field);
 		if (known)
-			invalid(known, message);
+			invalid(known, true);
+		else if (field)
+			more.push(t("result.field", { field }));
 		if (id)
 			more.push(t("result.id", { id }));
 		result.fail("error", code === "lost" && !message ? t("result.lost") : message, more);
@@ -272,10 +295,10 @@ async function start(withTests) {
 	setRunning(null);
 	if (cancelFocus)
 		$("run").focus();
-	await updateLink();
+	linkSoon();
 	if (result.done) {
 		remember(state.language);
-		addRun(lastLink, language?.name || state.language, state.code.text, result.done.status);
+		addRun(await toLink(state), language?.name || state.language, state.code.text, result.done.status);
 		if ($("history").open)
 			drawHistory();
 	}
@@ -370,13 +393,21 @@ function startMenus() {
 		button.addEventListener("click", () => share(button.dataset.share));
 }
 
+/* Between two kinds of text the characters stay; from and to hex the bytes do. */
+function rewritten(text, before, after) {
+	if (before === "hex" || after === "hex")
+		return writeAs(encodings.get(before).read(text), after);
+	encodings.get(after).read(text);
+	return text;
+}
+
 function startEncoding(id, read, write) {
 	const select = $(id);
 	select.addEventListener("change", () => {
 		const [text, before] = read();
 		const after = select.value;
 		try {
-			const written = writeAs(encodings.get(before).read(text), after);
+			const written = rewritten(text, before, after);
 			if (written === null)
 				throw new BadText("encoding.bad.to", { encoding: t(`encoding.${after}`) });
 			write(written, after);
@@ -473,6 +504,8 @@ function onSettingChange(name) {
 }
 
 function startForm() {
+	/* The browser would complain about a field that the picker stands in for. */
+	$("form").noValidate = true;
 	$("form").addEventListener("submit", (event) => {
 		event.preventDefault();
 		start(false);
@@ -510,7 +543,7 @@ function startForm() {
 
 function chooseLanguage(one) {
 	setLanguage(one.id, true);
-	invalid("language", "");
+	invalid("language", false);
 	linkSoon();
 }
 
@@ -526,10 +559,8 @@ async function main() {
 	startTests(touched);
 	startHistory(async (link) => {
 		$("history").open = false;
-		if (await openLink(link)) {
-			history.replaceState(null, "", `#${link}`);
+		if (await openLink(link))
 			$("run").focus();
-		}
 	});
 	onSetting(onSettingChange);
 	$("verdict").replaceChildren(el("span", {}, t("result.idle", { key: `${modifier()}+Enter` })));
@@ -539,8 +570,8 @@ async function main() {
 	const opened = link !== "" && await openLink(link);
 	count();
 	dots();
-	addEventListener("hashchange", () => {
-		const now = location.hash.slice(1);
+	addEventListener("hashchange", (event) => {
+		const now = new URL(event.newURL).hash.slice(1);
 		if (now && now !== lastLink)
 			openLink(now);
 	});

@@ -32,6 +32,7 @@ export class Editor {
 						if (update.docChanged)
 							onChange();
 					}),
+					EditorView.domEventHandlers({ beforeinput: typeOver }),
 					this.mode.of([]),
 					this.tab.of(tabKeys(tabIndents)),
 					keymap.of([...defaultKeymap, ...historyKeymap, ...searchKeymap]),
@@ -76,6 +77,28 @@ export class Editor {
 	close() {
 		this.view.destroy();
 	}
+}
+
+/*
+ * Typing over a selection: left to itself a browser carries the colours of what stood there
+ * into style attributes, which the page's policy would have to forbid.
+ */
+function typeOver(event, view) {
+	if (event.inputType !== "insertText" || event.data === null || event.isComposing || view.composing)
+		return false;
+	/* A selection that a script has just made is not in the editor's state yet. */
+	if (view.state.selection.main.empty) {
+		const [range] = event.getTargetRanges();
+		if (!range || range.collapsed)
+			return false;
+		view.dispatch({ selection: {
+			anchor: view.posAtDOM(range.startContainer, range.startOffset),
+			head: view.posAtDOM(range.endContainer, range.endOffset),
+		} });
+	}
+	event.preventDefault();
+	view.dispatch(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+	return true;
 }
 
 const tabKeys = (indents) => indents ? keymap.of([indentWithTab]) : [];

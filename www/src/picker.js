@@ -71,8 +71,8 @@ const KEYS = new Map([
 export function showLanguage(language, id) {
 	const button = $("language-button");
 	const name = language ? language.name : id;
-	button.replaceChildren(el("span", {}, name), el("span.version", {}, language ? language.version : ""));
-	button.setAttribute("aria-label", t("picker.button", { name }));
+	button.replaceChildren(el("span.vh", {}, t("picker.button")), el("span", {}, name),
+		el("span.version", {}, language ? language.version : ""));
 }
 
 export function openPicker() {

@@ -176,11 +176,14 @@ export class Stream {
 		}, t(word));
 		this.body = el("div.body");
 		this.note = el("p.note", { hidden: true });
+		this.offer = el("p.note.plain", { hidden: true }, t("picture.offer"), " ", el("button.quiet", {
+			type: "button", onclick: () => this.show("picture"),
+		}, t("picture.show")));
 		this.card = el(`section.stream.${this.name}`, { "aria-label": this.title },
 			el("div.head", {}, el("h3", {}, this.title), this.count, this.view,
 				button("copy", () => copyText(this.plain())),
 				button("download", () => this.save())),
-			this.body, this.note);
+			this.offer, this.body, this.note);
 		this.options();
 	}
 
@@ -219,6 +222,7 @@ export class Stream {
 			notes.push(t("result.dropped", { n: sizeText(this.dropped) }));
 		if (this.list && this.mode === "text")
 			notes.push(t("long"));
+		this.offer.hidden = this.mode === "picture" || this.view.options.length < 3;
 		this.note.textContent = notes.join(" ");
 		this.note.hidden = !notes.length;
 	}

@@ -111,11 +111,15 @@ function fold(entries) {
 
 const KINDS = new Map([["-", ["minus", "tests.diff.expected"]], ["+", ["plus", "tests.diff.printed"]]]);
 
+/* In a comparison every control character has to be seen. */
+const visible = (line) => line.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, (char) =>
+	String.fromCharCode(char === "\u007f" ? 0x2421 : 0x2400 + char.charCodeAt(0)));
+
 function diffRow([kind, line]) {
 	if (kind === "skip")
 		return el("li.skip-note", {}, line);
 	const [name, word] = KINDS.get(kind) || ["", ""];
-	return el("li", { class: name || null }, word ? el("span.vh", {}, `${t(word)}: `) : null, line);
+	return el("li", { class: name || null }, word ? el("span.vh", {}, `${t(word)}: `) : null, visible(line));
 }
 
 const toLines = (text) => {
@@ -155,9 +159,9 @@ export function showTest(test, streams) {
 	one.result.replaceChildren(...[
 		usage ? el("p.hint", {}, `${t("figure.wall")} ${usage}`) : null,
 		test.passed === false && test.status !== "skipped" ? difference(one.expected.value, printed) : null,
-		test.passed !== false && printed ? el("details.all", {}, el("summary", {}, t("tests.printed")),
-			el("pre.diff", { tabindex: "0" }, printed.slice(0, 20000))) : null,
+		typeof test.passed !== "boolean" && printed ? el("details.all", {}, el("summary", {}, t("tests.printed")),
+			el("pre.diff", { tabindex: "0" }, visible(printed.slice(0, 20000)))) : null,
 		complaints ? el("details.all", { open: !passed }, el("summary", {}, t("stderr")),
-			el("pre.diff", { tabindex: "0" }, complaints.slice(0, 20000))) : null,
+			el("pre.diff", { tabindex: "0" }, visible(complaints.slice(0, 20000)))) : null,
 	].filter(Boolean));
 }
