@@ -90,7 +90,7 @@ static int check_info(const void *data, struct error *err)
 	uint32_t i;
 
 	if (!text_ended(info->version, sizeof info->version) ||
-	    info->cgroup_mode < CGROUP_V2 || info->cgroup_mode > CGROUP_V1 ||
+	    info->cgroup_mode < LAYOUT_V2 || info->cgroup_mode > LAYOUT_V1 ||
 	    info->images_count > WIRE_IMAGES_MAX || info->languages_count > WIRE_LANGUAGES_MAX)
 		return error_set(err, EPROTO, "info");
 	for (i = 0; i < info->images_count; i++)

@@ -125,7 +125,7 @@ struct wire_refused {
 };
 
 /* Which tree of control groups the host has. */
-enum cgroup_mode { CGROUP_V2 = 1, CGROUP_HYBRID, CGROUP_V1 };
+enum cgroup_mode { LAYOUT_V2 = 1, LAYOUT_HYBRID, LAYOUT_V1 };
 
 /* What holds a limit here, for the "enforced" part of an answer; bit by bit. */
 enum enforced {

@@ -219,7 +219,7 @@ static json_t *images_json(const struct wire_info *info)
 static const char *cgroup_name(uint32_t mode)
 {
 	static const char *const names[] = {
-		[CGROUP_V2] = "v2", [CGROUP_HYBRID] = "hybrid", [CGROUP_V1] = "v1"
+		[LAYOUT_V2] = "v2", [LAYOUT_HYBRID] = "hybrid", [LAYOUT_V1] = "v1"
 	};
 
 	return mode < ARRAY_LEN(names) && names[mode] ? names[mode] : "unknown";

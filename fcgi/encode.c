@@ -186,7 +186,7 @@ const char *enforced_by(const struct answer *answer, size_t field)
 			continue;
 		if (mechanisms[i].bit && !(answer->enforced & mechanisms[i].bit))
 			return NULL;
-		return answer->cgroup_mode == CGROUP_V2 ? mechanisms[i].v2 : mechanisms[i].v1;
+		return answer->cgroup_mode == LAYOUT_V2 ? mechanisms[i].v2 : mechanisms[i].v1;
 	}
 	return NULL;
 }

@@ -155,7 +155,7 @@ static int find_tiers(struct cgroup_tree *tree, struct error *err)
 
 	if (v2 && !has_v2)
 		return error_set(err, ENOENT, "cgroup v2 is not mounted");
-	tree->mode = v2 ? CGROUP_V2 : has_v2 ? CGROUP_HYBRID : CGROUP_V1;
+	tree->mode = v2 ? LAYOUT_V2 : has_v2 ? LAYOUT_HYBRID : LAYOUT_V1;
 	for (i = 0; i < HIER_COUNT; i++) {
 		struct tier *tier = &tree->tiers[i];
 		char *mount = NULL;
@@ -276,7 +276,7 @@ static void group_dir(const struct tier *tier, const struct cgroup_tree *tree, i
 static int add_parent_values(struct cgroup_controller *controller, const struct tier *tier,
 			     const struct cgroup_tree *tree)
 {
-	bool v2 = tree->mode == CGROUP_V2;
+	bool v2 = tree->mode == LAYOUT_V2;
 
 	switch (tier->hierarchy) {
 	case HIER_MEMORY:
@@ -328,7 +328,7 @@ static int create(const struct cgroup_tree *tree, int slot, struct error *err)
 	char path[2 * PATH_SIZE];
 	size_t i;
 
-	if (tree->mode == CGROUP_V2) {
+	if (tree->mode == LAYOUT_V2) {
 		group_dir(&tree->tiers[0], tree, slot, path, sizeof path);
 		/* libcgroup makes no group without controllers */
 		if (mkdir(path, 0755) < 0 && errno != EEXIST)
@@ -353,7 +353,7 @@ static void remove_group(const struct cgroup_tree *tree, int slot)
 		char name[2 * PATH_SIZE], path[3 * PATH_SIZE];
 		struct cgroup *group;
 
-		if (!tier->present && tree->mode != CGROUP_V2)
+		if (!tier->present && tree->mode != LAYOUT_V2)
 			continue;
 		group_path(tier, tree, slot, name, sizeof name);
 		group_dir(tier, tree, slot, path, sizeof path);
@@ -364,7 +364,7 @@ static void remove_group(const struct cgroup_tree *tree, int slot)
 			cgroup_free(&group);
 		if (access(path, F_OK) == 0)
 			rmdir(path);
-		if (tree->mode == CGROUP_V2)
+		if (tree->mode == LAYOUT_V2)
 			break;
 	}
 }
@@ -378,13 +378,13 @@ static int sweep_dir(const struct cgroup_tree *tree, int slot)
 		char path[3 * PATH_SIZE];
 		cleanup_close int fd = -1;
 
-		if (!tree->tiers[i].present && tree->mode != CGROUP_V2)
+		if (!tree->tiers[i].present && tree->mode != LAYOUT_V2)
 			continue;
 		group_dir(&tree->tiers[i], tree, slot, path, sizeof path);
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd >= 0 && group_sweep(fd) < 0)
 			rc = -1;
-		if (tree->mode == CGROUP_V2)
+		if (tree->mode == LAYOUT_V2)
 			break;
 	}
 	return rc;
@@ -392,7 +392,7 @@ static int sweep_dir(const struct cgroup_tree *tree, int slot)
 
 static int check_swap(struct cgroup_tree *tree, struct error *err)
 {
-	const char *file = tree->mode == CGROUP_V2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes";
+	const char *file = tree->mode == LAYOUT_V2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes";
 	char path[3 * PATH_SIZE], swaps[4096];
 	cleanup_close int fd = -1;
 	cleanup_close int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -432,7 +432,7 @@ struct cgroup_tree *cgroup_tree_open(const struct cgroup_request *request, struc
 		free(tree);
 		return NULL;
 	}
-	if (find_tiers(tree, err) < 0 || (tree->mode == CGROUP_V2 && settle_v2(tree, err) < 0)) {
+	if (find_tiers(tree, err) < 0 || (tree->mode == LAYOUT_V2 && settle_v2(tree, err) < 0)) {
 		free(tree);
 		return NULL;
 	}
@@ -455,7 +455,7 @@ struct cgroup_tree *cgroup_tree_open(const struct cgroup_request *request, struc
 int cgroup_tree_slot(struct cgroup_tree *tree, unsigned slot, struct group_slot *ret_slot,
 		     struct error *err)
 {
-	struct group_slot s = { .v2 = tree->mode == CGROUP_V2, .enforced = tree->enforced };
+	struct group_slot s = { .v2 = tree->mode == LAYOUT_V2, .enforced = tree->enforced };
 	char mounts[HIER_COUNT][PATH_SIZE];
 	size_t i, k;
 
@@ -522,8 +522,8 @@ void cgroup_tree_close(struct cgroup_tree *tree)
 int cgroup_describe(char *text, size_t size, struct error *err)
 {
 	struct cgroup_tree tree = { .request = { .mode = "auto", .parent = "sandpool" } };
-	static const char *const modes[] = { [CGROUP_V2] = "v2", [CGROUP_HYBRID] = "hybrid (v1)",
-					     [CGROUP_V1] = "v1" };
+	static const char *const modes[] = { [LAYOUT_V2] = "v2", [LAYOUT_HYBRID] = "hybrid (v1)",
+					     [LAYOUT_V1] = "v1" };
 	int rc = cgroup_init();
 
 	if (rc)

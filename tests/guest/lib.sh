@@ -102,8 +102,9 @@ make_entry() {
 	flock -w 900 9 || die "another process has been making ${entry##*/} for 15 minutes"
 	if [ ! -d "$entry" ]; then
 		scratch=$(mktemp -d "$cache_dir/.new.XXXXXX")
-		# Not "if ! ...": that would switch "set -e" off inside the command.
-		trap 'rm -rf --one-file-system "$scratch"' EXIT
+		# Now and not when it strikes: the variable is gone by then.
+		# shellcheck disable=SC2064
+		trap "rm -rf --one-file-system '$scratch'" EXIT
 		chmod 755 "$scratch"
 		"$@" "$scratch"
 		for old in "${entry%-*}"-????????????; do
