@@ -418,10 +418,12 @@ static void wait_for_verdict(struct attempt *a, struct error *err)
 	enum { SOCK, OUT, ERRS, COLLECT, CLIENT, COUNT };
 
 	while (!a->finished) {
+		/* output may be there as soon as WIRE_TAKEN is; who hears of it must
+		 * have heard first that it began */
 		struct pollfd p[COUNT] = {
 			[SOCK] = { a->launch->sock_fd, POLLIN, 0 },
-			[OUT] = { a->ends.read[0], POLLIN, 0 },
-			[ERRS] = { a->ends.read[1], POLLIN, 0 },
+			[OUT] = { a->taken ? a->ends.read[0] : -1, POLLIN, 0 },
+			[ERRS] = { a->taken ? a->ends.read[1] : -1, POLLIN, 0 },
 			[COLLECT] = { a->ends.read[2], POLLIN, 0 },
 			[CLIENT] = { a->stage->client_fd, POLLRDHUP, 0 },
 		};
