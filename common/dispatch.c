@@ -20,12 +20,9 @@
 static const struct {
 	const char *name, *help;
 } known[] = {
-	{ "run", "run a file in the pool and show what it prints" },
-	{ "key", "add, list and remove API keys" },
-	{ "check", "say what this host lacks, and how to get it" },
-	{ "image", "build, import, list, verify and remove images" },
-	{ "shell", "a shell inside a box" },
-	{ "languages", "list the languages, and try their examples" },
+#define COMMAND(name, section, help) { #name, help },
+#include "common/commands.def"
+#undef COMMAND
 };
 
 /* In a build tree the programs lie elsewhere. A caller who is somebody else's
