@@ -264,6 +264,7 @@ async function start(withTests) {
 		$("tests-add").focus();
 		return;
 	}
+	updateLink();
 	clearErrors();
 	clearResults();
 	const controller = new AbortController();
@@ -295,7 +296,6 @@ async function start(withTests) {
 	setRunning(null);
 	if (cancelFocus)
 		$("run").focus();
-	linkSoon();
 	if (result.done) {
 		remember(state.language);
 		addRun(await toLink(state), language?.name || state.language, state.code.text, result.done.status);

@@ -99,6 +99,8 @@ const modes = new Map([
 
 /* Other names for the same. */
 const also = new Map([
+	/* Near relations, where there is no mode of their own. */
+	["ada", "vhdl"], ["elixir", "ruby"],
 	["assembly", "asm"], ["nasm", "asm"], ["bash", "shell"], ["sh", "shell"], ["c++", "cpp"], ["clike", "c"],
 	["c#", "csharp"], ["f#", "fsharp"], ["basic", "vb"], ["lisp", "commonlisp"], ["elisp", "commonlisp"],
 	["js", "javascript"], ["ts", "typescript"], ["mllike", "ocaml"], ["objc", "objectivec"],

@@ -98,6 +98,19 @@ function fileRow(file) {
 	return row;
 }
 
+/* The server's words, and what they leave out. */
+function verdictWords(done) {
+	const message = typeof done.message === "string" ? done.message : "";
+	if (Array.isArray(done.tests))
+		return [t("tests.passed", { n: done.tests.filter((one) => one.passed === true).length, all: done.tests.length })];
+	const words = [message];
+	if (isNumber(done.exit_code) && done.exit_code !== 0 && !message.includes(String(done.exit_code)))
+		words.push(t("result.exit", { code: done.exit_code }));
+	if (done.signal && !message.includes(done.signal))
+		words.push(String(done.signal));
+	return words.filter(Boolean);
+}
+
 export class Result {
 	constructor() {
 		this.stage = "";
@@ -192,15 +205,7 @@ export class Result {
 			this.feed("compiler", bytesOf(done, "stderr"));
 		this.settle(done);
 
-		const words = [el("span", {}, done.message || "")];
-		if (isNumber(done.exit_code) && done.exit_code !== 0)
-			words.push(el("span", {}, t("result.exit", { code: done.exit_code })));
-		if (done.signal)
-			words.push(el("span", {}, t("result.signal", { signal: done.signal })));
-		if (Array.isArray(done.tests))
-			words.push(el("span", {}, t("tests.passed", {
-				n: done.tests.filter((one) => one.passed === true).length, all: done.tests.length })));
-		$("verdict").replaceChildren(chip(done.status), ...words.filter((one) => one.textContent));
+		$("verdict").replaceChildren(chip(done.status), ...verdictWords(done).map((text) => el("span", {}, text)));
 		$("figures").replaceChildren(figures(done), allFigures(done));
 		if (!this.streams.size && !Array.isArray(done.tests))
 			$("sections").append(el("p.hint.stream", {}, t("result.nothing")));
