@@ -37,10 +37,26 @@ const char *failure_code(int http_status)
 	return http_status < 500 ? "invalid" : "internal_error";
 }
 
+/* Pieces of the request may be in it, as a parser quotes them: bytes that are no
+ * text, or a character that was cut off. */
+static void make_text(char *message)
+{
+	size_t size = strlen(message), i, n;
+
+	for (i = 0; i < size; i += n) {
+		unsigned char c = (unsigned char)message[i];
+
+		n = utf8_next(message + i, size - i, NULL);
+		if (n && c >= 0x20 && c != 0x7f)
+			continue;
+		message[i] = '?';
+		n = 1;
+	}
+}
+
 int failure_set(struct failure *failure, int http_status, const char *code, const char *field,
 		const char *fmt, ...)
 {
-	size_t size;
 	va_list ap;
 
 	memset(failure, 0, sizeof *failure);
@@ -50,8 +66,6 @@ int failure_set(struct failure *failure, int http_status, const char *code, cons
 	va_start(ap, fmt);
 	vsnprintf(failure->message, sizeof failure->message, fmt, ap);
 	va_end(ap);
-	/* a name from the request may have been cut inside a character */
-	size = strlen(failure->message);
-	failure->message[size - utf8_cut(failure->message, size)] = '\0';
+	make_text(failure->message);
 	return -1;
 }
