@@ -298,7 +298,8 @@ static bool pool_full(const struct pool *pool)
 	if (!pool->metrics)
 		return false;
 	metrics_glance(pool->metrics, &glance);
-	return glance.workers[WORKER_RUN][WORKER_RUNNING] >= pool->settings.slots;
+	return glance.workers[WORKER_RUN][WORKER_RUNNING] >=
+	       (pool->info ? pool->info->slots : pool->settings.slots);
 }
 
 static bool run_now(struct pool *pool)

@@ -4,6 +4,7 @@
 #include "fcgi/run.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <regex.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 
 #define TICK_US		500000	 /* how soon a server that stops is noticed */
 #define NEXT_STAGE_US	10000000 /* how long the box of a later stage may take */
+#define AGAIN_MS	20	 /* between two tries to get a box */
 #define STALE_US	1000000	 /* what sandboxd said of its images may have changed */
 
 /* Everything about one request while it is driven through its stages. */
@@ -338,13 +340,14 @@ struct step {
 	int test;
 };
 
-static uint64_t wait_us(const struct drive *d)
+/* Until when a box is waited for: the first one as long as a request may wait, a later
+ * one as long as a healthy sandboxd could take. */
+static uint64_t wait_end_us(const struct drive *d)
 {
-	uint64_t now = clock_us(), most = d->taken ? NEXT_STAGE_US
-						   : d->pool->settings.queue_max_ms * 1000;
-	uint64_t left = d->deadline_us > now ? d->deadline_us - now : 0;
+	uint64_t end = d->taken ? clock_us() + NEXT_STAGE_US
+				: d->wait_start_us + d->pool->settings.queue_max_ms * 1000;
 
-	return left < most ? left : most;
+	return end < d->deadline_us ? end : d->deadline_us;
 }
 
 static uint64_t larger(uint64_t a, uint64_t b)
@@ -357,7 +360,7 @@ static enum launch_end launch_once(struct drive *d, const struct step *step,
 {
 	bool on_tree = step->flags & WIRE_ON_TREE;
 	bool built = d->language->argv[STAGE_BUILD].count > 0;
-	uint64_t run_memory = d->run_limits.memory_bytes;
+	uint64_t run_memory = d->run_limits.memory_bytes, now = clock_us(), end = wait_end_us(d);
 	struct launch_stage stage = {
 		.id = d->visit->request->id,
 		.language = d->language_id,
@@ -373,7 +376,7 @@ static enum launch_end launch_once(struct drive *d, const struct step *step,
 		.arguments = step->arguments,
 		.collect = step->collect,
 		.input = step->input,
-		.wait_us = wait_us(d),
+		.wait_us = end > now ? end - now : 0,
 		.deadline_us = d->deadline_us,
 		.client_fd = d->visit->request->client_fd,
 		.on_taken = on_taken,
@@ -387,26 +390,48 @@ static enum launch_end launch_once(struct drive *d, const struct step *step,
 			  err);
 }
 
-/* One stage. While nothing ran yet, a sandboxd that has other languages or other
- * images than we knew of is asked for them, and then tried once more. */
+/* A moment's rest before asking again; false when the client left meanwhile. */
+static bool pause_a_moment(const struct drive *d)
+{
+	struct pollfd client = { d->visit->request->client_fd, POLLRDHUP, 0 };
+
+	return poll(&client, 1, AGAIN_MS) == 0;
+}
+
+/* What nothing came of, because sandboxd is being started again, has other languages
+ * or images than we knew of, or has no memory left just now, may be asked for again. */
+static enum launch_end launch_again(struct drive *d, const struct step *step,
+				    struct launch_result *result, enum launch_end end,
+				    struct error *err)
+{
+	launch_result_free(result);
+	memset(result, 0, sizeof *result);
+	if (end != LAUNCH_BUSY) {
+		if (pool_ask(d->pool, end == LAUNCH_RELOAD, err) < 0)
+			return LAUNCH_DOWN;
+		if (find_language(d) < 0)
+			return LAUNCH_RELOAD;
+	}
+	return launch_once(d, step, result, err);
+}
+
 static enum launch_end launch_step(struct drive *d, const struct step *step,
 				   struct launch_result *result)
 {
 	struct error err = ERROR_INIT;
 	enum launch_end end;
+	bool first = true;
 
 	d->stage = step->stage;
 	d->test = step->test;
 	end = launch_once(d, step, result, &err);
-	if (!d->taken && (end == LAUNCH_RELOAD || end == LAUNCH_DOWN)) {
-		log_event(LOG_NOTICE, "%s: %s; asking it again", d->visit->request->id, err.text);
-		launch_result_free(result);
-		memset(result, 0, sizeof *result);
-		if (pool_ask(d->pool, end == LAUNCH_RELOAD, &err) == 0) {
-			if (find_language(d) < 0)
-				return LAUNCH_RELOAD;
-			end = launch_once(d, step, result, &err);
-		}
+	while (!d->taken && !d->failure.http_status && clock_us() < wait_end_us(d) &&
+	       (end == LAUNCH_RELOAD || end == LAUNCH_DOWN || end == LAUNCH_BUSY)) {
+		/* most often it is but the language table or an image's name */
+		if ((!first || end == LAUNCH_BUSY) && !pause_a_moment(d))
+			return LAUNCH_GONE;
+		first = false;
+		end = launch_again(d, step, result, end, &err);
 	}
 	if (end != LAUNCH_DONE && end != LAUNCH_BUSY && end != LAUNCH_GONE)
 		log_event(LOG_ERROR, "%s: %s", d->visit->request->id, err.text);

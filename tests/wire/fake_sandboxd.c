@@ -19,6 +19,8 @@
  *	deaf		do not even take it
  *	nonsense	send a message that is none
  *	build COMMAND	that command in the build stage only, the others in the run
+ *	when TEXT COMMAND
+ *			that command only where TEXT is the input
  *	file NAME TEXT	what collect finds
  *
  * Each thing that happens is a line in RUN_DIRECTORY/events: taken, verdict, closed
@@ -325,6 +327,8 @@ static void do_file(struct session *s, const char *text)
 	}
 }
 
+static void do_when(struct session *s, const char *text);
+
 static const struct {
 	const char *word;
 	void (*run)(struct session *s, const char *text);
@@ -334,7 +338,7 @@ static const struct {
 	{ "sleep", do_sleep }, { "hang", do_hang },	{ "exit", do_exit },
 	{ "signal", do_signal }, { "noexec", do_noexec }, { "cause", do_cause },
 	{ "usage", do_usage }, { "die", do_die },	{ "nonsense", do_nonsense },
-	{ "file", do_file },
+	{ "file", do_file },   { "when", do_when },
 };
 
 static void run_command(struct session *s, const char *line)
@@ -345,6 +349,16 @@ static void run_command(struct session *s, const char *line)
 	for (i = 0; i < ARRAY_LEN(commands); i++)
 		if (strlen(commands[i].word) == size && !strncmp(line, commands[i].word, size))
 			commands[i].run(s, text);
+}
+
+static void do_when(struct session *s, const char *text)
+{
+	size_t size = strcspn(text, " ");
+	char input[256];
+	ssize_t n = pread(s->fds[WIRE_FD_STDIN], input, sizeof input, 0);
+
+	if (n == (ssize_t)size && !memcmp(input, text, size))
+		run_command(s, text + size + (text[size] == ' '));
 }
 
 /* Calls back for each line that is for this stage. */
@@ -465,7 +479,7 @@ static void answer_query(int sock_fd, uint32_t slots)
 	memset(&info, 0, sizeof info);
 	wire_head_set(&info.head, WIRE_INFO, sizeof info);
 	snprintf(info.version, sizeof info.version, "fake");
-	info.cgroup_mode = CGROUP_V2;
+	info.cgroup_mode = LAYOUT_V2;
 	info.enforced = ENFORCED_MEMORY | ENFORCED_PROCESSES;
 	info.slots = slots;
 	info.images_count = 1;

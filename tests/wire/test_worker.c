@@ -570,10 +570,22 @@ static const struct {
 	  { .body = "{\"language\":\"b\",\"code\":\"build echo x\\ndie\"}" }, 500, "\"lost\"" },
 	{ "refused after the build", false,
 	  { .body = "{\"language\":\"b\",\"code\":\"build echo x\\nrefuse 3\"}" }, 500, "\"lost\"" },
-	{ "dies in the second test", false,
-	  { .body = "{\"language\":\"t\",\"code\":\"cat\\nwords\",\"tests\":[{\"input\":\"a\"},"
+	{ "dies in the first test", false,
+	  { .body = "{\"language\":\"t\",\"code\":\"when a die\",\"tests\":[{\"input\":\"a\"},"
 		    "{\"input\":\"b\"}]}" },
-	  200, "\"status\":\"success\"" },
+	  500, "\"lost\"" },
+	{ "dies in the second test", false,
+	  { .body = "{\"language\":\"t\",\"code\":\"when b die\",\"tests\":[{\"input\":\"a\"},"
+		    "{\"input\":\"b\"},{\"input\":\"c\"}]}" },
+	  200, "\"status\":\"internal_error\"" },
+	{ "and the third is skipped", false,
+	  { .body = "{\"language\":\"t\",\"code\":\"when b die\",\"tests\":[{\"input\":\"a\"},"
+		    "{\"input\":\"b\"},{\"input\":\"c\"}]}" },
+	  200, "\"status\":\"skipped\"" },
+	{ "the time is over at the second test", false,
+	  { .body = "{\"language\":\"t\",\"code\":\"when b hang\",\"tests\":[{\"input\":\"a\"},"
+		    "{\"input\":\"b\"},{\"input\":\"c\"}],\"limits\":{\"total_ms\":300}}" },
+	  200, "\"status\":\"skipped\"" },
 	{ "the whole request's time", false,
 	  { .body = "{\"language\":\"t\",\"code\":\"hang\",\"limits\":{\"total_ms\":300}}" }, 200,
 	  "\"status\":\"timeout\"" },
