@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: ISC
+"""TAP for tests/run, and the fixtures that most tests share."""
+
+import os
+import re
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+import stack as stacks  # noqa: E402
+
+tap = None
+seen = 0
+
+
+def pytest_configure(config):
+    global tap
+    number = os.environ.pop("SANDPOOL_TAP_FD", None)
+    if number:
+        tap = os.fdopen(int(number), "w", buffering=1)
+
+
+def tell(ok, name, reason=None, story=""):
+    global seen
+    if tap is None:
+        return
+    seen += 1
+    line = f"{'ok' if ok else 'not ok'} {seen} - {name.replace('#', '%')}"
+    print(line + (f" # SKIP {reason}" if reason else ""), file=tap)
+    for row in story.splitlines()[-30:]:
+        print("# " + row, file=tap)
+
+
+def pytest_runtest_logreport(report):
+    name = re.sub(r"^(tests/http/)?", "", report.nodeid)
+    if report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        tell(True, name, reason.removeprefix("Skipped: "))
+    elif report.failed:
+        tell(False, f"{name} ({report.when})" if report.when != "call" else name,
+             story=report.longreprtext)
+    elif report.when == "call":
+        tell(True, name)
+
+
+def pytest_collectreport(report):
+    if report.failed:
+        tell(False, report.nodeid, story=report.longreprtext)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if tap is not None:
+        print(f"1..{seen}", file=tap)
+
+
+@pytest.fixture(scope="session")
+def pool():
+    """The one that most tests share: everything as it comes, no keys, no rates."""
+    with stacks.Stack() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def keyed():
+    """One that asks for keys on every path; see keyed.keys."""
+    with stacks.Stack({"keys-required": True}, keys=True) as running:
+        yield running
+
+
+@pytest.fixture
+def fresh():
+    """Starts others, as fresh({"slots": 1}, rate="20"); they end with the test."""
+    started = []
+
+    def start(*args, **kwargs):
+        one = stacks.Stack(*args, **kwargs)
+        started.append(one)
+        return one.start()
+
+    yield start
+    for one in started:
+        one.stop()
