@@ -59,6 +59,7 @@ def pytest_sessionfinish(session, exitstatus):
 def pool():
     """The one that most tests share: everything as it comes, no keys, no rates."""
     with stacks.Stack() as running:
+        running.wait_versions()
         yield running
 
 

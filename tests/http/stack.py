@@ -109,6 +109,7 @@ class Stack:
         self.deny = deny or {}
         for name in ("run", "state", "images", "tmp", "log", "conf/snippets", "bin"):
             os.makedirs(self.path(name))
+        # Sticky: the pool puts its sockets there, and cannot touch root's.
         os.chown(self.path("run"), 0, self.worker_id)
         os.chmod(self.path("run"), 0o1775)
         os.chown(self.path("tmp"), self.nginx_id, self.nginx_id)
@@ -170,8 +171,8 @@ class Stack:
                   ("set $sandpool_rate 20;", f"set $sandpool_rate {self.rate};"),
                   ("/var/log/nginx/sandpool.log", self.path("tmp/access.log")),
                   ("/usr/share/sandpool/www", os.path.join(self.dir, "www")),
-                  ("include snippets/sandpool.conf;\n",
-                   "include snippets/sandpool.conf;\n\tinclude snippets/sandpool-code.conf;\n"))
+                  ("\tinclude snippets/sandpool.conf;\n",
+                   "\tinclude snippets/sandpool.conf;\n\tinclude snippets/sandpool-code.conf;\n"))
         shutil.copytree(os.path.join(TOP, "www", "dist"), self.path("www"), dirs_exist_ok=True)
         temporary = "".join(f"\t{kind}_temp_path {self.path('tmp', kind)};\n" for kind in
                             ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -222,10 +223,15 @@ class Stack:
     def pid(self, name):
         return self.processes[name].pid
 
+    def all_alive(self):
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                raise RuntimeError(f"{name} ended: {self.log(name)[-2000:]}")
+
     def socket_ready(self, name, *sockets):
         def ready():
-            assert self.processes[name].poll() is None, f"{name} ended: {self.log(name)[-2000:]}"
-            return all(os.path.exists(self.path("run", socket_name)) for socket_name in sockets)
+            self.all_alive()
+            return all(os.path.exists(self.path(where)) for where in sockets)
         eventually(ready, what=f"sockets of {name}")
 
     def start(self):
@@ -236,18 +242,26 @@ class Stack:
         for name in ("sandpool-sandboxd", "sandpool-fcgi"):
             shutil.copy(os.path.join(BUILD, name), self.path("bin", name))
         self.spawn("sandboxd")
-        self.socket_ready("sandboxd", "control.sock")
+        self.socket_ready("sandboxd", "run/control.sock")
         self.spawn("fcgi")
-        self.socket_ready("fcgi", "run.sock", "api.sock")
+        self.socket_ready("fcgi", "run/run.sock", "run/api.sock")
         self.spawn("nginx")
         self.wait_ready()
         return self
 
     def wait_ready(self):
         def ran():
+            self.all_alive()
             answer = self.post("/run", {"language": "sh", "code": "echo ready"}, key="all")
             return answer.status_code == 200 and answer.json()["stdout"] == "ready\n"
         eventually(ran, what="a first run")
+
+    def wait_versions(self):
+        """The pool asks the languages one after another, once it is up."""
+        def known():
+            versions = {row["id"]: row["version"] for row in self.get("/api/languages", key="all").json()}
+            return all(versions[name] for name in ("c", "cpp", "python3", "sh"))
+        eventually(known, seconds=90, every=0.3, what="versions")
 
     def end(self, name, number=signal.SIGTERM):
         process = self.processes.pop(name, None)

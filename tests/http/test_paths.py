@@ -306,11 +306,12 @@ ECHO = b'{"language":"sh","code":"echo as CGI"}'
 
 def cgi(pool, path="/run", method="POST", body=ECHO, **environment):
     """Started bare, as a server that knows only CGI does."""
-    as_worker = pool.command("fcgi")
+    as_worker = pool.command("fcgi")[:-2]
     done = subprocess.run(as_worker, input=body, capture_output=True, timeout=120, cwd="/", env={
         "PATH": "/usr/bin:/bin", "GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_METHOD": method, "PATH_INFO": path,
         "SCRIPT_NAME": "/cgi-bin/sandpool", "SERVER_PROTOCOL": "HTTP/1.1", "CONTENT_TYPE": "application/json",
-        "CONTENT_LENGTH": str(len(body)), "REMOTE_ADDR": "127.0.0.1", **environment})
+        "CONTENT_LENGTH": str(len(body)), "REMOTE_ADDR": "127.0.0.1",
+        "SANDPOOL_CONF": pool.path("sandpool.conf"), **environment})
     head, _, rest = done.stdout.replace(b"\r\n", b"\n").partition(b"\n\n")
     headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
     return int(headers.get("Status", "200").split()[0]), headers, rest
@@ -341,7 +342,8 @@ def test_cgi_under_fcgiwrap(fresh):
     pool = fresh()
     script = pool.path("cgi.sh")
     with open(script, "w") as file:
-        file.write(f"#!/bin/sh\nexec {pool.path('bin/sandpool-fcgi')} -c {pool.path('sandpool.conf')}\n")
+        file.write(f"#!/bin/sh\nSANDPOOL_CONF={pool.path('sandpool.conf')} "
+                   f"exec {pool.path('bin/sandpool-fcgi')}\n")
     os.chmod(script, 0o755)
     pool.end("fcgi")
     for name in ("run.sock", "api.sock"):

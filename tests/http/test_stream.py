@@ -151,7 +151,7 @@ def raw_stream(pool, body, receive_buffer=None):
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     link.settimeout(PATIENCE)
     link.connect(("127.0.0.1", pool.port))
-    link.sendall(b"POST /run HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    link.sendall(b"POST /run HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\n"
                  b"Accept: application/x-ndjson\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     return link
 
