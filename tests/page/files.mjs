@@ -3,10 +3,11 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { assert, base, note, seen, test } from "./harness.mjs";
 
-const root = join(import.meta.dirname ?? new URL(".", import.meta.url).pathname, "../..");
+const root = fileURLToPath(new URL("../..", import.meta.url));
 const www = join(root, "www");
 
 const walk = (dir) => readdirSync(dir, { withFileTypes: true })
@@ -90,6 +91,15 @@ test("sources: text only ever becomes text", async () => {
 			for (const bad of [/<style/i, /\sstyle=/i, /<script(?![^>]*\ssrc=)/i, /\son\w+=/i])
 				assert.ok(!bad.test(text), `${relative(root, file)}: ${bad}`);
 	}
+});
+
+test("the plain list of languages names such as there are", async () => {
+	const html = readFileSync(join(www, "src/index.html"), "utf8");
+	const ids = [...html.match(/<datalist[^]*?<\/datalist>/)[0].matchAll(/value="([^"]+)"/g)].map((match) => match[1]);
+	const known = new Set(readdirSync(join(root, "languages")).filter((name) => name.endsWith(".lang")).map((name) => name.slice(0, -5)));
+	assert.ok(ids.length > 10);
+	for (const id of ids)
+		assert.ok(known.has(id), id);
 });
 
 test("every address in the page is relative and on this server", async () => {

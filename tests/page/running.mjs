@@ -108,6 +108,25 @@ test("too much output is cut with a notice, and the page stays usable", async (b
 	assert.equal(await stdout(page), "fine\n");
 });
 
+test("long lines are wrapped or not, as chosen", async (box) => {
+	const page = await box.page(python("print('word ' * 200)"));
+	await runIt(page);
+	const wide = () => page.locator(".stream.stdout pre.out").evaluate((node) => node.scrollWidth > node.clientWidth);
+	assert.equal(await wide(), false);
+	await page.locator("#settings summary").click();
+	await page.getByRole("checkbox", { name: "Wrap long lines" }).uncheck();
+	assert.equal(await wide(), true);
+	await put(page, python("print('0123456789' * 30000 + 'END')"));
+	await runIt(page);
+	const rows = () => page.locator(".stream.stdout .rows div").count();
+	await page.locator(".stream.stdout .vlist").waitFor();
+	const long = await rows();
+	await page.locator("#settings summary").click();
+	await page.getByRole("checkbox", { name: "Wrap long lines" }).check();
+	await until("shorter rows", async () => await page.locator(".stream.stdout .rows div").first().evaluate((node) => node.textContent.length) < 1000);
+	assert.ok(long > 0 && await rows() > 0);
+});
+
 test("standard output and standard error are told apart", async (box) => {
 	const page = await box.page(python("import sys\nprint('out')\nprint('err', file=sys.stderr)"));
 	await runIt(page);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What strangers may try against a reader of the page. The numbers are those of the list of threats. */
 import http from "node:http";
-import { pathToFileURL } from "node:url";
-import { join } from "node:path";
 import { readFileSync } from "node:fs";
 import {
 	assert, base, finished, linkOf, note, put, ready, runIt, stderr, stdout, test, until, verdict,
@@ -208,7 +206,7 @@ test("threat 168: colours are shown; links, titles and cursor moves are dropped"
 });
 
 test("threat 168: sequences cut anywhere by the stream come out the same", async () => {
-	const { AnsiText } = await import(pathToFileURL(join(import.meta.dirname, "../../www/src/ansi.js")));
+	const { AnsiText } = await import(new URL("../../www/src/ansi.js", import.meta.url));
 	const text = "a\x1b[1;31mb\x1b[38;2;1;2;3mc\x1b[0m\x1b]8;;u\x1b\\d\x1b]0;t\x07e\x9b32mf\r\ng\rh\x1b[2Ji\x1b(Bj\x1b\x1b[7mk\x1bPq\x9cl\n\nm";
 	const read = (parts) => {
 		const ansi = new AnsiText();

@@ -49,7 +49,7 @@ function figureText(name, value) {
 	if (value === null || value === undefined)
 		return "–";
 	if (typeof value === "object")
-		return Object.entries(value).map(([key, one]) => `${key} ${figureText(key, one)}`).join(", ");
+		return Object.entries(value).map(([key, one]) => `${figureName(key)} ${figureText(key, one)}`).join(", ");
 	if (isNumber(value) && name.endsWith("_ms"))
 		return timeText(value);
 	if (isNumber(value) && name.endsWith("_bytes"))
@@ -57,12 +57,17 @@ function figureText(name, value) {
 	return String(value);
 }
 
+const figureName = (name) => name.replace(/_(ms|bytes)$/, "").replace(/_/g, " ");
+
+/* How each limit was held stands beside it. */
 function table(word, values) {
 	if (!values || typeof values !== "object")
 		return null;
-	return el("table", {}, el("caption", {}, t(word)), el("tbody", {}, ...Object.entries(values).map(([name, value]) =>
-		el("tr", {}, el("th", { scope: "row" }, name.replace(/_(ms|bytes)$/, "").replace(/_/g, " ")),
-			el("td", {}, figureText(name, value))))));
+	const held = values.enforced && typeof values.enforced === "object" ? new Map(Object.entries(values.enforced)) : new Map();
+	return el("table", {}, el("caption", {}, t(word)), el("tbody", {}, ...Object.entries(values)
+		.filter(([name]) => name !== "enforced")
+		.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, figureName(name)),
+			el("td", {}, figureText(name, value), held.has(name) ? el("small.co", {}, ` ${held.get(name)}`) : null)))));
 }
 
 function allFigures(done) {
