@@ -29,8 +29,19 @@ def tell(ok, name, reason=None, story=""):
     seen += 1
     line = f"{'ok' if ok else 'not ok'} {seen} - {name.replace('#', '%')}"
     print(line + (f" # SKIP {reason}" if reason else ""), file=tap)
-    for row in story.splitlines()[-30:]:
+    for row in story.splitlines()[-60:]:
         print("# " + row, file=tap)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What the processes said goes with a failure; their logs end with them."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for one in stacks.alive:
+            for name in ("sandboxd", "fcgi", "nginx"):
+                report.sections.append((f"log of {name} at {one.port}", one.last_words(name)))
 
 
 def pytest_runtest_logreport(report):
@@ -39,8 +50,10 @@ def pytest_runtest_logreport(report):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         tell(True, name, reason.removeprefix("Skipped: "))
     elif report.failed:
+        logs = "".join(f"\n{title}:\n{text}" for title, text in report.sections
+                       if title.startswith("log of"))
         tell(False, f"{name} ({report.when})" if report.when != "call" else name,
-             story=report.longreprtext)
+             story=report.longreprtext + logs)
     elif report.when == "call":
         tell(True, name)
 

@@ -84,6 +84,9 @@ def children(pid):
     return [child for child in found if running(child)]
 
 
+alive = []
+
+
 class Stack:
     def __init__(self, settings=None, rate="none", origins=(), keys=False, deny=None):
         self.port = free_port()
@@ -234,7 +237,16 @@ class Stack:
             return all(os.path.exists(self.path(where)) for where in sockets)
         eventually(ready, what=f"sockets of {name}")
 
+    def last_words(self, name):
+        """The end of its log, without the line that each request leaves."""
+        try:
+            lines = self.log(name).splitlines()
+        except OSError:
+            return ""
+        return "\n".join([line for line in lines if not line.startswith("{")][-8:])
+
     def start(self):
+        alive.append(self)
         self.write_conf()
         self.write_languages()
         self.write_nginx()
@@ -282,6 +294,8 @@ class Stack:
         self.spawn(name)
 
     def stop(self):
+        if self in alive:
+            alive.remove(self)
         for name in ("nginx", "fcgi", "sandboxd"):
             self.end(name)
         shutil.rmtree(self.dir, ignore_errors=True)
