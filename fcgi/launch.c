@@ -229,31 +229,44 @@ static void stop_run(struct attempt *a, enum cause cause)
 		finish(a, LAUNCH_LOST);
 }
 
+static int keep_bytes(struct buffer *kept, const char *bytes, size_t size)
+{
+	if (buffer_reserve(kept, size) < 0)
+		return -1;
+	memcpy(kept->data + kept->size, bytes, size);
+	kept->size += size;
+	return 0;
+}
+
+/* Bytes within the cap: gathered, or passed on. */
+static void pass_output(struct attempt *a, enum launch_stream stream, const char *bytes,
+			size_t size)
+{
+	if (!a->stage->on_output) {
+		if (keep_bytes(&a->result->output[stream], bytes, size) < 0)
+			finish(a, LAUNCH_LOST);
+	} else if (a->stage->on_output(a->stage->data, stream, bytes, size) < 0) {
+		finish(a, LAUNCH_GONE);
+	}
+}
+
 /* Takes what lies in one stream. Bytes beyond the cap are counted and thrown
- * away: the program is being killed for them and must not block until then. */
+ * away: the program is being killed for them and must not block until then. They are
+ * read into one place and copied from there: most programs print little, and room for
+ * the most that could come would cost more than to copy what came. */
 static void take_output(struct attempt *a, enum launch_stream stream, size_t most)
 {
-	struct buffer *kept = &a->result->output[stream];
 	uint64_t cap = a->stage->limits.output_bytes, *seen = &a->result->seen_bytes[stream];
-	static char scrap[READ_BYTES];
+	static char bytes[READ_BYTES];
 
 	while (most > 0 && !a->finished) {
 		uint64_t left = *seen < cap ? cap - *seen : 0;
 		size_t want = most < READ_BYTES ? most : READ_BYTES;
-		bool gather = !a->stage->on_output && left > 0;
-		char *into = scrap;
 		ssize_t n;
 
 		if (left > 0 && want > left)
 			want = (size_t)left;
-		if (gather) {
-			if (buffer_reserve(kept, want) < 0) {
-				finish(a, LAUNCH_LOST);
-				return;
-			}
-			into = kept->data + kept->size;
-		}
-		n = read(a->ends.read[stream], into, want);
+		n = read(a->ends.read[stream], bytes, want);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n == 0 || (n < 0 && errno != EAGAIN))
@@ -262,13 +275,12 @@ static void take_output(struct attempt *a, enum launch_stream stream, size_t mos
 			return;
 		*seen += (uint64_t)n;
 		most -= (size_t)n;
-		if (gather)
-			kept->size += (size_t)n;
-		else if (left > 0 &&
-			 a->stage->on_output(a->stage->data, stream, into, (size_t)n) < 0)
-			finish(a, LAUNCH_GONE);
+		if (left > 0)
+			pass_output(a, stream, bytes, (size_t)n);
 		if (*seen > cap)
 			stop_run(a, CAUSE_OUTPUT);
+		if ((size_t)n < want)
+			return; /* the pipe is empty; poll knows when that changes */
 	}
 }
 

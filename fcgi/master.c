@@ -428,7 +428,11 @@ static void reload(void)
 	if (strcmp(fresh.settings.run_directory, master.pool.settings.run_directory) != 0)
 		log_event(LOG_WARNING, "run-directory changed: the sockets stay until a restart");
 	notify_send("RELOADING=1");
-	/* the file of the keys is read again by whoever needs it */
+	/* as long as it is the same file, what is known of it stays known */
+	if (!strcmp(fresh.settings.keys_file, master.pool.settings.keys_file)) {
+		fresh.keys = master.pool.keys;
+		memset(&master.pool.keys, 0, sizeof master.pool.keys);
+	}
 	pool_unload(&master.pool);
 	master.pool = fresh;
 	versions_name(fresh.versions, fresh.table);

@@ -397,6 +397,20 @@ void request_head_end(struct request *request)
 	put(request, "\r\n", 2);
 }
 
+void request_end(struct request *request)
+{
+	if (request->cgi) {
+		if (cgi_flush() < 0)
+			request->gone = true;
+		return;
+	}
+	/* the last of the two to be closed says the end, in one piece with what it
+	 * still held */
+	FCGX_FClose(fcgx.err);
+	if (FCGX_FClose(fcgx.out) < 0)
+		request->gone = true;
+}
+
 void request_finish(struct request *request)
 {
 	if (request->cgi) {

@@ -61,7 +61,11 @@ int request_write(struct request *request, const char *data, size_t size);
 int request_flush(struct request *request);
 struct sink request_sink(struct request *request);
 
-/* Sends what is left, closes the connection, frees. Any number of times. */
+/* Sends what is left, and that this was all: the client need not wait for what we do
+ * before request_finish(). Nothing can be written any more. */
+void request_end(struct request *request);
+
+/* Closes the connection, frees. Any number of times. */
 void request_finish(struct request *request);
 
 #endif

@@ -203,7 +203,7 @@ void route_request(struct pool *pool, struct request *request)
 		visit_fail(&visit, &failure);
 	else
 		route->handle(&visit);
-	request_flush(request);
+	request_end(request);
 	access_log(request, &visit.line);
 	count(&visit, route);
 }

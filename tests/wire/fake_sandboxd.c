@@ -194,8 +194,11 @@ static void put(struct session *s, enum wire_fd to, const char *data, size_t siz
 
 static void put_line(struct session *s, enum wire_fd to, const char *text, size_t size)
 {
-	put(s, to, text, size);
-	put(s, to, "\n", 1);
+	char line[CODE_MAX + 1];
+
+	memcpy(line, text, size);
+	line[size] = '\n';
+	put(s, to, line, size + 1);
 }
 
 static void do_echo(struct session *s, const char *text)

@@ -899,15 +899,20 @@ static void test_key_reload(void)
 	struct ask ask = { .body = code_of(""), .more = { { "HTTP_X_API_KEY", "brand-new" } } };
 	char line[128], hash[65];
 	struct fcgi_answer answer = ask_at(run_sock, &ask);
+	unsigned known = 0, i;
 
 	tap_ok(answer.status == 401, "a key that is not in the file");
 	fcgi_answer_free(&answer);
 	hex_of("brand-new", hash);
 	snprintf(line, sizeof line, "new:%s:::\n", hash);
 	write_keys(line);
-	answer = ask_at(run_sock, &ask);
-	tap_ok(answer.status == 200, "is known as soon as it is");
-	fcgi_answer_free(&answer);
+	/* by each of the workers: whoever is idle longest is the next */
+	for (i = 0; i < 16; i++) {
+		answer = ask_at(run_sock, &ask);
+		known += answer.status == 200;
+		fcgi_answer_free(&answer);
+	}
+	tap_ok(known == 16, "is known as soon as it is");
 	tap_ok(wait_for("log", "keys: new is new", 1), "which is in the log");
 	write_keys("this is no line\n");
 	answer = ask_at(run_sock, &ask);
