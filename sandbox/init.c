@@ -33,16 +33,18 @@ static uint64_t timeval_us(const struct timeval *tv)
 }
 
 /* Starts the program. The child shares our memory until it executes, so the
- * reason of a failure is simply left in a variable. */
+ * moment of the exec, or the reason of a failure, is simply left in a variable:
+ * by the time that we run again, a short program may be over. */
 static pid_t start(const struct init_job *job, const struct stage_files *files,
-		   volatile int *ret_errno)
+		   volatile int *ret_errno, volatile uint64_t *ret_exec_us)
 {
 	pid_t pid;
 
 	*ret_errno = 0;
+	*ret_exec_us = clock_us();
 	pid = vfork();
 	if (pid == 0) {
-		int code = stage_exec(job, files);
+		int code = stage_exec(job, files, ret_exec_us);
 
 		*ret_errno = code ? code : EINVAL;
 		_exit(127);
@@ -98,10 +100,11 @@ static void serve(int sock_fd, const struct init_job *job, int *fds, size_t fds_
 	struct stage_files files = { fds[WIRE_FD_PAYLOAD],
 				     { fds[WIRE_FD_STDIN], fds[WIRE_FD_STDOUT],
 				       fds[WIRE_FD_STDERR] } };
+	volatile uint64_t exec_us;
 	volatile int exec_errno;
-	pid_t pid = start(job, &files, &exec_errno);
+	pid_t pid = start(job, &files, &exec_errno, &exec_us);
 
-	report.exec_us = clock_us();
+	report.exec_us = exec_us;
 	/* our ends must go: the worker's reader waits for the last of them */
 	close_fd(&fds[WIRE_FD_STDIN]);
 	close_fd(&fds[WIRE_FD_STDOUT]);

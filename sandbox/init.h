@@ -53,8 +53,10 @@ struct stage_files {
 };
 
 /* In a vfork child: becomes the box user, writes the files, and executes the
- * program. Returns an errno when that failed. */
-int stage_exec(const struct init_job *job, const struct stage_files *files);
+ * program. Returns an errno when that failed. ret_exec_us lies in the memory that
+ * it shares with init: the moment before exec. */
+int stage_exec(const struct init_job *job, const struct stage_files *files,
+	       volatile uint64_t *ret_exec_us);
 
 /* In a fork child: streams the files that the job collects to collect_fd. */
 void stage_collect(const struct init_job *job, int payload_fd, int collect_fd);

@@ -110,7 +110,9 @@ static int set_rlimits(struct setup *s, struct error *err)
 		int resource;
 		rlim_t value;
 	} rows[] = {
-		{ RLIMIT_CORE, 0 },
+		/* 1, not 0: the kernel starts a handler behind a pipe whatever the limit,
+		 * unless it is exactly 1; and no core file fits into one byte */
+		{ RLIMIT_CORE, 1 },
 		{ RLIMIT_NOFILE, 1024 },
 		{ RLIMIT_STACK, 64 << 20 },
 		{ RLIMIT_MEMLOCK, 64 << 10 },

@@ -247,7 +247,8 @@ static int execute(void)
 	return code;
 }
 
-int stage_exec(const struct init_job *job, const struct stage_files *files)
+int stage_exec(const struct init_job *job, const struct stage_files *files,
+	       volatile uint64_t *ret_exec_us)
 {
 	int code;
 
@@ -267,6 +268,7 @@ int stage_exec(const struct init_job *job, const struct stage_files *files)
 	make_environment(job);
 	if ((code = set_rlimits(&job->limits)) || (code = place_stdio(files->stdio_fd)))
 		return code;
+	*ret_exec_us = clock_us();
 	return execute();
 }
 

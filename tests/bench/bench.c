@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: ISC */
+#define _GNU_SOURCE
+#include "tests/bench/bench.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/io.h"
+#include "fcgi/launch.h"
+
+noreturn void die(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("bench: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(1);
+}
+
+/* ---- samples ---- */
+
+void samples_add(struct samples *samples, double value)
+{
+	if (samples->count == samples->room) {
+		samples->room = samples->room ? 2 * samples->room : 1024;
+		samples->value = realloc(samples->value, samples->room * sizeof *samples->value);
+		if (!samples->value)
+			die("out of memory");
+	}
+	samples->value[samples->count++] = value;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+double samples_at(struct samples *samples, double quantile)
+{
+	size_t at;
+
+	if (!samples->count)
+		die("no samples");
+	qsort(samples->value, samples->count, sizeof *samples->value, by_value);
+	at = (size_t)(quantile * (double)samples->count);
+	return samples->value[at < samples->count ? at : samples->count - 1];
+}
+
+void samples_clear(struct samples *samples)
+{
+	samples->count = 0;
+}
+
+double median(double *values, size_t count)
+{
+	qsort(values, count, sizeof *values, by_value);
+	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+void pause_us(uint64_t us)
+{
+	usleep((useconds_t)us);
+}
+
+/* ---- the yardstick ---- */
+
+static void spawn_once(char *const *argv)
+{
+	char data[4096];
+	int ends[2];
+	siginfo_t info;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		_exit(1);
+	pid = fork();
+	if (pid == 0) {
+		dup2(ends[1], 1);
+		execv(argv[0], argv);
+		_exit(127);
+	}
+	close(ends[1]);
+	while (read(ends[0], data, sizeof data) > 0)
+		;
+	close(ends[0]);
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED) < 0 || info.si_status != 0)
+		_exit(1);
+}
+
+static double small_enough(void)
+{
+	char text[256];
+	long pages = 0;
+
+	if (io_read_text_at(AT_FDCWD, "/proc/self/statm", text, sizeof text) < 0 ||
+	    sscanf(text, "%*d %ld", &pages) != 1)
+		return 1e9;
+	return (double)pages * 4;
+}
+
+struct spawner spawner_start(char *const *argv, bool hide_cgroup2)
+{
+	struct spawner spawner;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		die("socketpair");
+	spawner.pid = fork();
+	if (spawner.pid == 0) {
+		char go;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(pair[0]);
+		if (hide_cgroup2 &&
+		    (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
+			_exit(1);
+		/* a tool that refuses a hybrid host sees a v1 one */
+		if (hide_cgroup2)
+			umount2("/sys/fs/cgroup/unified", MNT_DETACH);
+		while (recv(pair[1], &go, 1, 0) == 1) {
+			uint64_t start = clock_us();
+			double took;
+
+			spawn_once(argv);
+			took = (double)(clock_us() - start);
+			if (send(pair[1], &took, sizeof took, 0) != sizeof took)
+				break;
+		}
+		_exit(0);
+	}
+	if (small_enough() > 2048)
+		die("the yardstick's parent has %.0f KiB", small_enough());
+	close(pair[1]);
+	spawner.sock_fd = pair[0];
+	return spawner;
+}
+
+double spawner_time(struct spawner *spawner)
+{
+	double took;
+
+	if (send(spawner->sock_fd, "g", 1, MSG_NOSIGNAL) != 1 ||
+	    recv(spawner->sock_fd, &took, sizeof took, 0) != sizeof took)
+		die("a spawner died: its program is missing or fails");
+	return took;
+}
+
+void spawner_stop(struct spawner *spawner)
+{
+	/* later spawners have inherited our end: its close would tell nothing */
+	kill(spawner->pid, SIGKILL);
+	close(spawner->sock_fd);
+	waitpid(spawner->pid, NULL, 0);
+}
+
+double spawner_rate(char *const *argv, unsigned processes, double seconds)
+{
+	volatile uint64_t *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+					MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t end = clock_us() + (uint64_t)(seconds * 1e6), total = 0;
+	unsigned i;
+
+	for (i = 0; i < processes; i++)
+		if (fork() == 0) {
+			while (clock_us() < end) {
+				spawn_once(argv);
+				count[i]++;
+			}
+			_exit(0);
+		}
+	for (i = 0; i < processes; i++)
+		wait(NULL);
+	for (i = 0; i < processes; i++)
+		total += count[i];
+	munmap((void *)(uintptr_t)count, 4096);
+	return (double)total / seconds;
+}
+
+/* ---- a daemon ---- */
+
+static void write_settings(const struct daemon *daemon, const char *languages, unsigned number,
+			   const char *more)
+{
+	char path[200];
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/conf", daemon->directory);
+	file = fopen(path, "w");
+	if (!file)
+		die("%s", path);
+	fprintf(file,
+		"run-directory = \"%s/run\";\nstate-directory = \"%s/state\";\n"
+		"language-directory = \"%s\";\nimage-directory = \"%s/images\";\n"
+		"worker-user = \"65534\";\ncgroup-parent = \"sandpool-bench-%d-%u\";\n"
+		"box-ids = %u;\n%s\n",
+		daemon->directory, daemon->directory, languages, daemon->directory, (int)getpid(),
+		number, 0x71000000u + number * 0x1000u, more);
+	fclose(file);
+}
+
+/* Ready is when every keeper holds its box: a run's answer says so only of one. */
+static void await_ready(struct daemon *daemon)
+{
+	char run[160];
+	struct error err = ERROR_INIT;
+	int tries;
+
+	snprintf(run, sizeof run, "%s/run", daemon->directory);
+	for (tries = 0; tries < 400; tries++) {
+		if (launch_query(run, &daemon->info, &err) == 0) {
+			pause_us(300000 + 10000 * (uint64_t)daemon->info.slots);
+			return;
+		}
+		pause_us(50000);
+	}
+	die("%s: %s", daemon->directory, err.text);
+}
+
+void daemon_start(struct daemon *daemon, const char *name, const char *binary,
+		  const char *languages, unsigned number, const char *more_settings)
+{
+	struct error err = ERROR_INIT;
+	char path[200], log[200];
+
+	snprintf(daemon->directory, sizeof daemon->directory, "/var/tmp/sandpool-bench-%d-%s",
+		 (int)getpid(), name);
+	if (mkdir(daemon->directory, 0755) < 0)
+		die("%s", daemon->directory);
+	write_settings(daemon, languages, number, more_settings);
+	daemon->table = language_table_load(languages, true, &err);
+	if (!daemon->table)
+		die("%s", err.text);
+	snprintf(path, sizeof path, "%s/conf", daemon->directory);
+	snprintf(log, sizeof log, "%s/log", daemon->directory);
+	daemon->pid = fork();
+	if (daemon->pid == 0) {
+		int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		dup2(fd, 1);
+		dup2(fd, 2);
+		execl(binary, binary, "-c", path, (char *)NULL);
+		_exit(127);
+	}
+	await_ready(daemon);
+}
+
+static void remove_tree(const char *path)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execlp("rm", "rm", "-rf", "--one-file-system", path, (char *)NULL);
+		_exit(127);
+	}
+	waitpid(pid, NULL, 0);
+}
+
+void daemon_stop(struct daemon *daemon)
+{
+	kill(daemon->pid, SIGTERM);
+	waitpid(daemon->pid, NULL, 0);
+	language_table_free(daemon->table);
+	remove_tree(daemon->directory);
+}
+
+/* ---- the machine ---- */
+
+double busy_ms(void)
+{
+	char text[16384];
+	unsigned long long user, nice, system, irq, softirq;
+	int fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof text - 1);
+
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	if (sscanf(text, "cpu %llu %llu %llu %*u %*u %llu %llu", &user, &nice, &system, &irq,
+		   &softirq) != 5)
+		die("/proc/stat");
+	return (double)(user + nice + system + irq + softirq) * 1000.0 /
+	       (double)sysconf(_SC_CLK_TCK);
+}
+
+double mem_available_kib(void)
+{
+	char text[4096], *line;
+	int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof text - 1);
+
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	line = strstr(text, "MemAvailable:");
+	return line ? strtod(line + 13, NULL) : 0;
+}
+
+/* ---- report ---- */
+
+static FILE *json;
+static bool first = true;
+
+static void next_key(const char *key)
+{
+	if (json)
+		fprintf(json, "%s\n  \"%s\": ", first ? "" : ",", key);
+	first = false;
+}
+
+void report(const char *key, double value, const char *bound)
+{
+	printf("%-28s %12.3f   %s\n", key, value, bound ? bound : "");
+	fflush(stdout);
+	next_key(key);
+	if (json)
+		fprintf(json, "%.4f", value);
+}
+
+void report_text(const char *key, const char *value)
+{
+	printf("%-28s %s\n", key, value);
+	next_key(key);
+	if (json)
+		fprintf(json, "\"%s\"", value);
+}
+
+void report_open(const char *json_path)
+{
+	struct utsname name;
+	char load[64] = "";
+
+	if (json_path) {
+		json = fopen(json_path, "w");
+		if (!json)
+			die("%s", json_path);
+		fputs("{", json);
+	}
+	uname(&name);
+	report_text("kernel", name.release);
+	if (io_read_text_at(AT_FDCWD, "/proc/loadavg", load, sizeof load) > 0)
+		load[strcspn(load, "\n")] = '\0';
+	report_text("load_at_start", load);
+}
+
+void report_close(void)
+{
+	if (!json)
+		return;
+	fputs("\n}\n", json);
+	fclose(json);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+/* What the measurements share: samples and their percentiles, the bare yardstick
+ * in a small process of its own, a daemon to measure, and the report. */
+#ifndef SANDPOOL_BENCH_H
+#define SANDPOOL_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdnoreturn.h>
+#include <sys/types.h>
+
+#include "common/language.h"
+#include "common/wire.h"
+
+noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- samples, in microseconds ---- */
+
+struct samples {
+	double *value;
+	size_t count, room;
+};
+void samples_add(struct samples *samples, double value);
+double samples_at(struct samples *samples, double quantile); /* sorts */
+void samples_clear(struct samples *samples);
+double median(double *values, size_t count);
+
+/* ---- the yardstick: fork + execve + waitid, stdout to a pipe that is read, from
+ * a parent of less than 2 MiB; forked before anything big exists ---- */
+
+struct spawner {
+	int sock_fd;
+	pid_t pid;
+};
+struct spawner spawner_start(char *const *argv, bool hide_cgroup2);
+double spawner_time(struct spawner *spawner);                       /* one, in us */
+double spawner_rate(char *const *argv, unsigned processes, double seconds); /* per s */
+void spawner_stop(struct spawner *spawner);
+
+/* ---- a daemon with its own places ---- */
+
+struct daemon {
+	pid_t pid;
+	char directory[128];
+	struct language_table *table;
+	struct wire_info info;
+};
+void daemon_start(struct daemon *daemon, const char *name, const char *binary,
+		  const char *languages, unsigned number, const char *more_settings);
+void daemon_stop(struct daemon *daemon);
+
+/* ---- report ---- */
+
+void report_open(const char *json_path);
+void report(const char *key, double value, const char *bound); /* bound NULL: a raw figure */
+void report_text(const char *key, const char *value);
+void report_close(void);
+
+void pause_us(uint64_t us);
+double busy_ms(void); /* the machine's CPU time so far, all cores */
+double mem_available_kib(void);
+
+#endif
