@@ -29,6 +29,9 @@ export const test = (name, work, options) => tests.push({ name, work, options: o
 
 export const note = (text) => console.log(String(text).split("\n").map((line) => `# ${line}`).join("\n"));
 
+/* Only some of the tests were asked for. */
+export const filtered = process.argv.length > 2;
+
 /* What was seen over all tests; the last tests judge it. */
 export const seen = { violations: [], strangers: [], errors: [], pages: 0 };
 

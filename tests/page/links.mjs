@@ -119,6 +119,17 @@ test("permalink: every byte value by itself, and every character that a field ca
 	assert.ok(packed.i === text, "input");
 });
 
+test("permalink: line ends that a field cannot hold open as bytes", async (box) => {
+	const page = await box.page({ l: "bash", c: "od -An -v -tx1\n", i: "a\r\nb\rc" });
+	assert.equal(await page.locator("#input-encoding").inputValue(), "hex");
+	assert.equal(await page.locator("#input").inputValue(), "61 0d 0a 62 0d 63");
+	await runIt(page);
+	assert.equal((await stdout(page)).trim(), "61 0d 0a 62 0d 63");
+	await put(page, { l: "bash", c: ["latin1", "echo \u00ff\n"], i: ["latin1", "\u00e9\r"] });
+	assert.equal(await page.locator("#code-encoding").inputValue(), "latin1");
+	assert.equal(await page.locator("#input").inputValue(), "e9 0d");
+});
+
 test("permalink: a browser without compression writes and reads plain links, and says so", async (box) => {
 	const context = await box.context();
 	await context.addInitScript(() => {

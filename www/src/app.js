@@ -598,7 +598,9 @@ async function main() {
 
 /* A first visit begins with something that runs. */
 function firstLanguage() {
-	const one = lastUsed() || findLanguage($("language").value) || languages()[0];
+	const field = $("language");
+	const typed = field.value !== field.defaultValue && findLanguage(field.value);
+	const one = typed || lastUsed() || findLanguage(field.value) || languages()[0];
 	if (!one)
 		return;
 	setLanguage(one.id, true);

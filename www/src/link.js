@@ -3,7 +3,7 @@
  * A whole page in the part of an address that no server sees: JSON, raw deflate, base64url.
  * The first character says which: 1 is deflated, 0 is not (a browser that cannot compress).
  */
-import { concat, fromBase64, fromUtf8, toBase64, utf8 } from "./bytes.js";
+import { BadText, concat, encodings, fieldBytes, fromBase64, fromUtf8, toBase64, utf8 } from "./bytes.js";
 
 /* Beyond this, browsers and what people paste links into begin to cut. */
 export const MAX_LINK = 200000;
@@ -60,6 +60,19 @@ const own = (object, name) => Object.hasOwn(object, name) ? object[name] : undef
 const text = (value) => typeof value === "string" ? value : "";
 const isMap = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
+/* A field of the page would turn a CR into LF: such text is shown as the bytes that it is. */
+function fit(field) {
+	if (!field.text.includes("\r") || field.encoding === "hex")
+		return field;
+	try {
+		return { text: encodings.get("hex").write(fieldBytes(field)), encoding: "hex" };
+	} catch (error) {
+		if (error instanceof BadText)
+			return field;
+		throw error;
+	}
+}
+
 function unpack(packed) {
 	if (!isMap(packed))
 		throw new Error("not a link of ours");
@@ -68,9 +81,9 @@ function unpack(packed) {
 		state[name] = text(own(packed, short));
 	for (const [short, name] of BYTES) {
 		const value = own(packed, short);
-		state[name] = Array.isArray(value)
+		state[name] = fit(Array.isArray(value)
 			? { text: text(value[1]), encoding: ["latin1", "hex"].includes(value[0]) ? value[0] : "utf8" }
-			: { text: text(value), encoding: "utf8" };
+			: { text: text(value), encoding: "utf8" });
 	}
 	const tests = own(packed, "t");
 	if (Array.isArray(tests))

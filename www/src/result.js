@@ -57,7 +57,10 @@ function figureText(name, value) {
 	return String(value);
 }
 
-const figureName = (name) => name.replace(/_(ms|bytes)$/, "").replace(/_/g, " ");
+function figureName(name) {
+	const plain = name.replace(/_(ms|bytes)$/, "");
+	return has(`name.${plain}`) ? t(`name.${plain}`) : plain.replace(/_/g, " ");
+}
 
 /* How each limit was held stands beside it. */
 function table(word, values) {
