@@ -138,6 +138,7 @@ static const struct key keys[] = {
 	{ "compile", take_limits, AT(build) },
 	{ "main_from", take_main_from, AT(main_from_class) },
 	{ "deny", take_list, AT(deny) },
+	{ "needs", take_list, AT(needs) },
 	{ "cannot", take_nothing, 0 },
 	{ "example", take_example, 0 },
 	{ NULL, NULL, 0 },
@@ -216,7 +217,8 @@ static void language_done(struct language *l)
 	struct argv_list *lists[] = { &l->aliases,	       &l->packages,
 				      &l->environment,	       &l->deny,
 				      &l->argv[STAGE_BUILD],   &l->argv[STAGE_RUN],
-				      &l->argv[STAGE_VERSION], &l->example.arguments };
+				      &l->argv[STAGE_VERSION], &l->example.arguments,
+				      &l->needs };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(lists); i++)

@@ -22,6 +22,7 @@ struct argv_list {
 struct language {
 	char *id, *name, *file, *image, *editor;
 	struct argv_list aliases, packages, environment, deny;
+	struct argv_list needs; /* programs by name, files by path, besides argv's first words */
 	struct argv_list argv[STAGE_COUNT]; /* count 0: no such stage */
 	struct limits run, build;           /* zero: the server's default */
 	bool main_from_class;               /* the main file is named after its class */

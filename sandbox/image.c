@@ -480,7 +480,7 @@ int image_find(const struct image_set *set, const char *name)
 /* Follows links as they would go inside the box. The layers are looked at one
  * by one, which misses a link from one layer into another: those of Debian's
  * alternatives lie with their targets. */
-static bool executable_in(const char *root, const char *path)
+static bool found_in(const char *root, const char *path, bool program)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
 	cleanup_close int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -490,20 +490,23 @@ static bool executable_in(const char *root, const char *path)
 	if (root_fd < 0)
 		return false;
 	fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
-	return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & S_IXOTH);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return false;
+	return program ? S_ISREG(st.st_mode) && (st.st_mode & S_IXOTH) : st.st_mode & S_IROTH;
 }
 
-static bool image_has_path(const struct image_set *set, size_t index, const char *path)
+static bool image_has_path(const struct image_set *set, size_t index, const char *path,
+			   bool program)
 {
 	const struct image *image = &set->image[index];
 	char root[PATH_SIZE];
 	unsigned i;
 
 	if (image->binds_usr) /* the same links lead to the same places on the host */
-		return executable_in("/", path);
+		return (program || !strncmp(path, "/usr/", 5)) && found_in("/", path, program);
 	for (i = 0; i < image->layers; i++) {
 		snprintf(root, sizeof root, "%s/%s/%u", set->root, image->name, i);
-		if (executable_in(root, path))
+		if (found_in(root, path, program))
 			return true;
 	}
 	return false;
@@ -516,12 +519,12 @@ bool image_has_program(const struct image_set *set, size_t image, const char *wo
 	size_t i;
 
 	if (word[0] == '/')
-		return image_has_path(set, image, word);
+		return image_has_path(set, image, word, true);
 	if (strchr(word, '/'))
 		return true; /* made by the build stage, below the work folder */
 	for (i = 0; i < ARRAY_LEN(places); i++) {
 		snprintf(path, sizeof path, "%s/%s", places[i], word);
-		if (image_has_path(set, image, path))
+		if (image_has_path(set, image, path, true))
 			return true;
 	}
 	return false;
@@ -535,6 +538,14 @@ static bool image_suits(const struct image_set *set, size_t image, const struct 
 		if (language->argv[i].count > 0 && i != STAGE_VERSION &&
 		    !image_has_program(set, image, language->argv[i].word[0]))
 			return false;
+	/* What stands behind sh, java and the like. */
+	for (i = 0; i < language->needs.count; i++) {
+		const char *word = language->needs.word[i];
+
+		if (word[0] == '/' ? !image_has_path(set, image, word, false)
+				   : !image_has_program(set, image, word))
+			return false;
+	}
 	return true;
 }
 
