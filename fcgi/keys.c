@@ -140,14 +140,12 @@ static int parse_line(char *line, struct key *ret_key, struct error *err)
 
 	for (i = 0; i < FIELDS; i++) {
 		field[i] = p;
-		p = p + strcspn(p, ":");
+		p += strcspn(p, ":");
+		if ((*p == ':') != (i < FIELDS - 1))
+			return error_set(err, EINVAL, "must be five fields, separated by \":\"");
 		if (*p)
 			*p++ = '\0';
-		else if (i < FIELDS - 1)
-			return error_set(err, EINVAL, "five fields, separated by \":\"");
 	}
-	if (*p)
-		return error_set(err, EINVAL, "more than five fields");
 	if (!key_name_valid(field[FIELD_NAME]))
 		return error_set(err, EINVAL, "the name is not valid");
 	if (parse_hash(field[FIELD_HASH], key.hash) < 0)

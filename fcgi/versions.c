@@ -109,43 +109,50 @@ static bool in_version(char c)
 	return isalnum((unsigned char)c) || (c && strchr(".+~-_:", c));
 }
 
-/* The first word that begins with a digit (a "v" before it does not count) and has
- * a dot in it; else the first that begins with a digit. */
+/* Where a version begins in a word: at a digit, also behind letters ("v20.1", "jq-1.6")
+ * when what follows has the look of one. */
+static struct bytes version_in(struct bytes word)
+{
+	size_t i = 0, digits;
+
+	while (i < word.size && !isdigit((unsigned char)word.data[i]))
+		i++;
+	for (digits = i; digits < word.size && isdigit((unsigned char)word.data[digits]); digits++)
+		;
+	if (i > 0 && (digits + 1 >= word.size || word.data[digits] != '.' ||
+		      !isdigit((unsigned char)word.data[digits + 1])))
+		i = word.size;
+	while (word.size > i && !isalnum((unsigned char)word.data[word.size - 1]))
+		word.size--;
+	return (struct bytes){ word.data + i, word.size - i };
+}
+
+/* The first that has a dot in it; else the first. */
 void versions_extract(const char *output, size_t size, char ret_text[VERSIONS_TEXT])
 {
-	size_t best = SIZE_MAX, best_size = 0, i = 0;
+	struct bytes best = { 0 };
+	size_t i = 0;
 
 	while (i < size) {
-		size_t start, dot;
+		struct bytes word = { output + i, 0 }, version;
 
-		if (!isalnum((unsigned char)output[i])) {
-			i++;
-			continue;
-		}
-		if ((output[i] == 'v' || output[i] == 'V') && i + 1 < size)
-			i++;
-		start = i;
-		for (dot = 0; i < size && in_version(output[i]); i++)
-			dot += output[i] == '.';
-		while (i > start && strchr(".:-_", output[i - 1]))
-			i--;
-		if (i == start)
-			i++;
-		else if (isdigit((unsigned char)output[start]) &&
-			 (dot > 0 || best == SIZE_MAX)) {
-			best = start;
-			best_size = i - start;
-			if (dot > 0)
-				break;
-		}
 		while (i < size && in_version(output[i]))
 			i++;
+		word.size = (size_t)(output + i - word.data);
+		i += word.size == 0;
+		version = version_in(word);
+		if (version.size == 0)
+			continue;
+		if (best.size == 0)
+			best = version;
+		if (memchr(version.data, '.', version.size)) {
+			best = version;
+			break;
+		}
 	}
-	ret_text[0] = '\0';
-	if (best != SIZE_MAX)
-		snprintf(ret_text, VERSIONS_TEXT, "%.*s",
-			 (int)(best_size < VERSIONS_TEXT ? best_size : VERSIONS_TEXT - 1),
-			 output + best);
+	if (best.size >= VERSIONS_TEXT)
+		best.size = VERSIONS_TEXT - 1;
+	snprintf(ret_text, VERSIONS_TEXT, "%.*s", (int)best.size, best.data ? best.data : "");
 }
 
 /* ---- the prober ---- */
