@@ -54,7 +54,9 @@ static int on_output(struct cli_exchange *x, int fd, const json_t *chunk)
 	if (fd == STDOUT_FILENO && !x->compiling && kept_add(&x->test_output, bytes, size) < 0)
 		return error_set(&x->failure, ENOMEM, "out of memory");
 	/* what a compiler prints is no output of the program */
-	return x->show ? output_put(&x->output, x->compiling ? STDERR_FILENO : fd, bytes, size) : 0;
+	if (x->compiling)
+		return output_put(&x->output, STDERR_FILENO, bytes, size);
+	return x->show ? output_put(&x->output, fd, bytes, size) : 0;
 }
 
 static int on_event(struct cli_exchange *x, json_t *event)

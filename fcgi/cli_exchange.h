@@ -29,7 +29,7 @@ struct cli_exchange {
 	/* how the answer is taken */
 	bool whole;	   /* as it is, to stdout: --json and --msgpack */
 	const char *accept;
-	bool show;	   /* the program's output goes where ours goes */
+	bool show;	   /* the program's output goes where ours goes; a compiler's always does */
 	/* after each test of a stream, with its stdout; may be NULL */
 	void (*on_test)(void *data, const json_t *test, const struct kept *output);
 	void *data;

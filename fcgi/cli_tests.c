@@ -109,7 +109,9 @@ struct test_run {
 	const struct cli_options *options;
 	json_t *tests;	/* all of them, as a request has them */
 	size_t first;	/* of this request */
-	size_t skipped; /* the first that total_ms left no time for; SIZE_MAX: none */
+	size_t again;	/* the first that total_ms left no time for; SIZE_MAX: none */
+	json_t *held;	/* the result of test held_index, not yet said; NULL: none */
+	size_t held_index;
 	size_t passed, failed;
 };
 
@@ -260,28 +262,73 @@ static void print_why(const struct test_run *run, const json_t *result, const js
 		cli_print_diff(STDOUT_FILENO, "# ", expected, output->data, output->size);
 }
 
-static void on_test(void *data, const json_t *result, const struct kept *output)
+static void say_result(struct test_run *run, size_t i, const json_t *result,
+		       const struct kept *output)
 {
-	struct test_run *run = data;
-	const json_t *index = json_object_get(result, "index"), *test;
+	const json_t *test = json_array_get(run->tests, i);
 	const char *status = json_string_value(json_object_get(result, "status"));
-	size_t i = run->first + (size_t)json_integer_value(index);
-	bool passed;
+	bool passed = status && strcmp(status, "success") == 0;
 
-	test = json_array_get(run->tests, i);
-	if (!test || run->skipped != SIZE_MAX)
-		return;
-	if (status && strcmp(status, "skipped") == 0 && i > run->first) {
-		run->skipped = i;
-		return;
-	}
-	passed = status && strcmp(status, "success") == 0;
 	run->passed += passed;
 	run->failed += !passed;
 	print_line(passed, i + 1, test);
 	if (!passed)
 		print_why(run, result, json_object_get(test, "expected"), output);
 	fflush(stdout);
+}
+
+/* A time-out may be the end of the whole request's time and no fault of the test.
+ * What comes next tells, so it is kept for so long. */
+static void hold(struct test_run *run, size_t i, const json_t *result)
+{
+	run->held = json_incref((json_t *)result);
+	run->held_index = i;
+}
+
+static void say_held(struct test_run *run)
+{
+	if (run->held)
+		say_result(run, run->held_index, run->held, &(struct kept){ 0 });
+	json_decref(run->held);
+	run->held = NULL;
+}
+
+/* Those from index on are asked for again, in a request of their own. */
+static void go_back(struct test_run *run, size_t index)
+{
+	run->again = index;
+	json_decref(run->held);
+	run->held = NULL;
+}
+
+static void on_test(void *data, const json_t *result, const struct kept *output)
+{
+	struct test_run *run = data;
+	const char *status = json_string_value(json_object_get(result, "status"));
+	size_t i = run->first + (size_t)json_integer_value(json_object_get(result, "index"));
+
+	if (i >= json_array_size(run->tests) || run->again != SIZE_MAX)
+		return;
+	/* the first of a request had all of the time: going back would not help it */
+	if (status && strcmp(status, "skipped") == 0 && i > run->first) {
+		go_back(run, run->held ? run->held_index : i);
+		return;
+	}
+	say_held(run);
+	if (status && strcmp(status, "timeout") == 0 && i > run->first)
+		hold(run, i, result);
+	else
+		say_result(run, i, result, output);
+}
+
+/* Was the whole request's time over at its end? */
+static bool total_is_over(const json_t *answer)
+{
+	const json_t *time = json_object_get(json_object_get(answer, "time"), "total_ms");
+	const json_t *limit = json_object_get(json_object_get(answer, "limits"), "total_ms");
+
+	return json_is_number(time) && json_is_number(limit) &&
+	       json_number_value(time) >= json_number_value(limit);
 }
 
 /* Nothing was compiled, so nothing was tested. */
@@ -299,11 +346,11 @@ static void fail_rest(struct test_run *run, const json_t *answer)
 static int run_batch(struct test_run *run, struct cli_exchange *exchange, struct error *err)
 {
 	json_t *batch = take_batch(run);
-	size_t size = json_array_size(batch), before = run->passed + run->failed;
+	size_t size = json_array_size(batch), next;
 	const char *status;
 
 	json_object_set_new(exchange->job->request, "tests", batch);
-	run->skipped = SIZE_MAX;
+	run->again = SIZE_MAX;
 	json_decref(exchange->answer);
 	exchange->answer = NULL;
 	if (cli_exchange(exchange, err) < 0)
@@ -314,9 +361,13 @@ static int run_batch(struct test_run *run, struct cli_exchange *exchange, struct
 		run->first = json_array_size(run->tests);
 		return 0;
 	}
-	if (run->passed + run->failed - before != (run->skipped == SIZE_MAX ? size : run->skipped - run->first))
+	if (run->held && total_is_over(exchange->answer))
+		go_back(run, run->held_index);
+	say_held(run);
+	next = run->again == SIZE_MAX ? run->first + size : run->again;
+	if (run->passed + run->failed != next)
 		return error_set(err, EPROTO, "the answer does not have every test");
-	run->first = run->skipped == SIZE_MAX ? run->first + size : run->skipped;
+	run->first = next;
 	return 0;
 }
 
@@ -340,6 +391,7 @@ int cli_tests_run(const struct cli_options *options, struct cli_exchange *exchan
 		printf("# %zu of %zu failed\n", run.failed, json_array_size(run.tests));
 	if (rc == 0 && fflush(stdout) != 0)
 		rc = error_errno(err, "standard output");
+	json_decref(run.held);
 	json_decref(run.tests);
 	return rc < 0 ? -1 : run.failed > 0;
 }
