@@ -216,7 +216,7 @@ int codec_decode(const struct codec_request *request, struct arena *arena, struc
 		return failure_set(ret_failure, 413, NULL, NULL,
 				   "The body may have at most %" PRIu64 " bytes.", max);
 	if (request->body.size == 0)
-		return failure_set(ret_failure, 400, "malformed", NULL, "The body is empty.");
+		return failure_set(ret_failure, 400, "malformed", "body", "The body is empty.");
 	if (decoder->decode(&decoding, &value) < 0)
 		return -1;
 	return job_from_value(&decoding, &value, ret_job, ret_echo);

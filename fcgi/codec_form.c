@@ -410,7 +410,7 @@ static int take_pair(struct decoding *decoding, struct form *form, struct bytes 
 	}
 	if (unescape(name, copy, &field.name) < 0 ||
 	    unescape(value, copy + name_size, &field.value) < 0)
-		return failure_set(decoding->failure, 400, "malformed", NULL,
+		return failure_set(decoding->failure, 400, "malformed", "body",
 				   "In the form, a %% is not followed by two hex digits.");
 	return form_add(decoding, form, &field);
 }

@@ -634,7 +634,7 @@ int job_from_value(struct decoding *decoding, const struct value *value, struct 
 	const struct field *field;
 
 	if (value->type != VALUE_MAP)
-		return failure_set(decoding->failure, 400, "malformed", NULL,
+		return failure_set(decoding->failure, 400, "malformed", "body",
 				   "The body must be a map with language and code.");
 	fill_echo(&b);
 	for (field = shapes[decoding->request->shape]; field->name; field++) {

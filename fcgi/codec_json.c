@@ -10,7 +10,7 @@
 
 static int malformed(struct decoding *decoding, const char *why)
 {
-	return failure_set(decoding->failure, 400, "malformed", NULL, "Not valid JSON: %s.", why);
+	return failure_set(decoding->failure, 400, "malformed", "body", "Not valid JSON: %s.", why);
 }
 
 /* Where the string that begins at i ends; body.size when it does not. */
@@ -154,7 +154,7 @@ int decode_json(struct decoding *decoding, struct value *ret_value)
 		return -1;
 	json = json_loadb(body.data, body.size, flags, &error);
 	if (!json)
-		return failure_set(decoding->failure, 400, "malformed", NULL,
+		return failure_set(decoding->failure, 400, "malformed", "body",
 				   "Not valid JSON, line %d column %d: %s.", error.line,
 				   error.column, error.text);
 	return convert(decoding, json, ret_value);

@@ -6,13 +6,14 @@
 #include <msgpack/object.h>
 #include <msgpack/unpack.h>
 #include <msgpack/zone.h>
+#include <string.h>
 
 #include "fcgi/value.h"
 
 static int malformed(struct decoding *decoding, const char *why)
 {
-	return failure_set(decoding->failure, 400, "malformed", NULL, "Not valid msgpack: %s.",
-			   why);
+	return failure_set(decoding->failure, 400, "malformed", "body",
+			   "Not valid msgpack: %s.", why);
 }
 
 /* ---- the scan ---- */
@@ -47,6 +48,7 @@ static const struct lead {
 struct scan {
 	struct bytes body;
 	size_t at, values;
+	struct bytes field; /* the last key of the outermost map */
 	struct level {
 		uint64_t left; /* values that are still to come here */
 		bool is_map;   /* then every second one is a key */
@@ -117,23 +119,42 @@ static const char *scan_value(struct scan *scan)
 		return NULL;
 	if (size > scan->body.size - scan->at)
 		return "a length that is larger than the body";
+	if (is_key && scan->depth == 1)
+		scan->field = (struct bytes){ scan->body.data + scan->at, (size_t)size };
 	scan->at += size;
 	return NULL;
 }
 
-static const char *scan_body(struct bytes body)
+/* Where a message is broken, as far as that can be told: in which field. */
+static int refuse_scan(struct decoding *decoding, const struct scan *scan, const char *why)
 {
-	struct scan scan = { .body = body };
-	const char *why;
+	char field[sizeof decoding->failure->field] = "body";
+
+	if (job_language_valid(scan->field.data, scan->field.size) &&
+	    scan->field.size < sizeof field) {
+		memcpy(field, scan->field.data, scan->field.size);
+		field[scan->field.size] = '\0';
+	}
+	return failure_set(decoding->failure, 400, "malformed", field,
+			   "Not valid msgpack: %s.", why);
+}
+
+static int scan_body(struct decoding *decoding)
+{
+	struct scan scan = { .body = decoding->request->body };
 
 	do {
-		why = scan_value(&scan);
+		const char *why = scan_value(&scan);
+
 		if (why)
-			return why;
+			return refuse_scan(decoding, &scan, why);
 		while (scan.depth && scan.level[scan.depth - 1].left == 0)
 			scan.depth--;
 	} while (scan.depth);
-	return scan.at == body.size ? NULL : "bytes behind the end";
+	if (scan.at == scan.body.size)
+		return 0;
+	scan.field.size = 0;
+	return refuse_scan(decoding, &scan, "bytes behind the end");
 }
 
 /* ---- the tree ---- */
@@ -236,14 +257,13 @@ static int convert(struct decoding *decoding, const msgpack_object *from,
 int decode_msgpack(struct decoding *decoding, struct value *ret_value)
 {
 	struct bytes body = decoding->request->body;
-	const char *why = scan_body(body);
 	msgpack_zone zone;
 	msgpack_object object;
 	size_t offset = 0;
 	int rc;
 
-	if (why)
-		return malformed(decoding, why);
+	if (scan_body(decoding) < 0)
+		return -1;
 	if (!msgpack_zone_init(&zone, MSGPACK_ZONE_CHUNK_SIZE))
 		return decode_no_room(decoding);
 	if (msgpack_unpack(body.data, body.size, &offset, &zone, &object) ==

@@ -20,7 +20,7 @@ struct multipart {
 
 static int malformed(const struct multipart *m, const char *why)
 {
-	return failure_set(m->decoding->failure, 400, "malformed", NULL,
+	return failure_set(m->decoding->failure, 400, "malformed", "body",
 			   "Not a valid multipart form: %s.", why);
 }
 

@@ -199,7 +199,10 @@ static void put_done(struct writer *writer, const void *data)
 
 int stream_done(struct stream *stream, const struct answer *answer)
 {
-	return write_event(stream, put_done, answer);
+	struct answer last = *answer;
+
+	answer_keep_files(&stream->room, &last);
+	return write_event(stream, put_done, &last);
 }
 
 int stream_error(struct stream *stream, const struct failure *failure, const char *request_id)

@@ -33,7 +33,8 @@ int stream_output(struct stream *stream, enum launch_stream which, const char *b
 int stream_stage_end(struct stream *stream, struct stage_result *result);
 /* After stream_stage_end() of a test, or for one that was skipped. */
 int stream_test(struct stream *stream, size_t index, const struct test_result *test);
-/* The last event: one of the two. */
+/* The last event: one of the two. A collected file for which the stream has no room
+ * left gets an error instead, in answer->files. */
 int stream_done(struct stream *stream, const struct answer *answer);
 int stream_error(struct stream *stream, const struct failure *failure, const char *request_id);
 /* After a long silence; nothing in msgpack, which has no empty line. */
