@@ -141,7 +141,8 @@ static void set_wall(struct stage_result *result, const struct limits *limits)
 		    "%s was stopped: the time for the whole request (limits.total_ms) is over.",
 		    who(result->stage));
 	else
-		say(result->message, "%s ran for more than %s (limits.wall_ms) and was stopped.",
+		say(result->message,
+		    "%s ran for more than %s (limits.wall_ms) and was stopped.",
 		    who(result->stage), in_seconds(limits->wall_ms).text);
 }
 
@@ -156,18 +157,20 @@ static void set_cpu(struct stage_result *result, const struct limits *limits)
 static void set_memory(struct stage_result *result, const struct limits *limits)
 {
 	result->status = STATUS_MEMORY_LIMIT;
-	say(result->message, "%s needed more than %s of memory (limits.memory_bytes) and was killed.",
+	say(result->message,
+	    "%s needed more than %s of memory (limits.memory_bytes) and was killed.",
 	    who(result->stage), in_bytes(limits->memory_bytes).text);
 }
 
 static void set_output(struct stage_result *result, const struct limits *limits)
 {
 	result->status = STATUS_OUTPUT_LIMIT;
-	say(result->message, "%s printed more than %s to %s (limits.output_bytes) and was stopped.",
+	say(result->message,
+	    "%s printed more than %s to %s (limits.output_bytes) and was stopped.",
 	    who(result->stage), in_bytes(limits->output_bytes).text,
-	    result->dropped_bytes[LAUNCH_STDOUT] || !result->dropped_bytes[LAUNCH_STDERR] ?
-		    "stdout" :
-		    "stderr");
+	    result->dropped_bytes[LAUNCH_STDOUT] || !result->dropped_bytes[LAUNCH_STDERR]
+		    ? "stdout"
+		    : "stderr");
 }
 
 static void set_cancel(struct stage_result *result, const struct limits *limits)
@@ -248,7 +251,8 @@ void test_result_set(struct test_result *ret_test, const struct job *job, size_t
 					    result->output[LAUNCH_STDOUT], test->expected);
 		if (!set.passed) {
 			result->status = STATUS_WRONG_ANSWER;
-			say(result->message, "The program printed something else than expected.");
+			say(result->message,
+			    "The program printed something else than expected.");
 		}
 	}
 	*ret_test = set;

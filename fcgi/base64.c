@@ -16,7 +16,8 @@ size_t base64_encode(const char *data, size_t size, char *text)
 
 	for (i = 0; i < size; i += 3) {
 		size_t left = size - i;
-		uint32_t three = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) |
+		uint32_t three = (uint32_t)in[i] << 16 |
+				 (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) |
 				 (left > 2 ? in[i + 2] : 0);
 
 		*out++ = alphabet[three >> 18];

@@ -244,7 +244,8 @@ static void explain_limit(const struct limits_policy *policy, enum stage stage,
 	snprintf(name, sizeof name, "limits.%s%s", stage == STAGE_BUILD ? "compile." : "",
 		 field->name);
 	failure_set(failure, 400, "out_of_range", name,
-		    "%s must be at least %" PRIu64 " and at most %" PRIu64 ".", name, least, most);
+		    "%s must be at least %" PRIu64 " and at most %" PRIu64 ".", name, least,
+		    most);
 }
 
 int codec_limits(const struct limits_policy *policy, const struct language *language,

@@ -96,9 +96,10 @@ int form_add(struct decoding *decoding, struct form *form, const struct form_fie
 		return failure_set(decoding->failure, 400, "out_of_range", "files",
 				   "There may be at most %d files.", JOB_FILES_MAX);
 	if (form->singles_count > FORM_FIELDS_MAX)
-		return failure_set(decoding->failure, 400, "out_of_range", NULL,
-				   "A form may have at most %d fields beside its files and words.",
-				   FORM_FIELDS_MAX);
+		return failure_set(
+			decoding->failure, 400, "out_of_range", NULL,
+			"A form may have at most %d fields beside its files and words.",
+			FORM_FIELDS_MAX);
 	if (form->count > 4 * JOB_WORDS_MAX)
 		return failure_set(decoding->failure, 400, "out_of_range", NULL,
 				   "The form has too many words.");

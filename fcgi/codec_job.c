@@ -211,7 +211,8 @@ static int take_content(struct building *b, const char *path, const struct value
 		return take_bytes(b, path, content, ret_content);
 	if (encoding->type != VALUE_BYTES || (!bytes_are(encoding->bytes, "utf8") &&
 					      !bytes_are(encoding->bytes, "base64")))
-		return refuse(b, NULL, path, "has an encoding that is neither utf8 nor base64.");
+		return refuse(b, NULL, path,
+			      "has an encoding that is neither utf8 nor base64.");
 	if (content->type != VALUE_BYTES)
 		return refuse(b, NULL, path, "must be a string when there is an encoding.");
 	if (bytes_are(encoding->bytes, "base64"))
@@ -374,7 +375,8 @@ static int take_limit_map(struct building *b, const char *path, const struct val
 		const struct value *item = map_get(value, limit_fields[i].name);
 
 		snprintf(item_path, sizeof item_path, "%s.%s", path, limit_fields[i].name);
-		if (item && take_limit(b, item_path, item, limit_at(limits, &limit_fields[i])) < 0)
+		if (item &&
+		    take_limit(b, item_path, item, limit_at(limits, &limit_fields[i])) < 0)
 			return -1;
 	}
 	return 0;
@@ -446,7 +448,8 @@ static int take_test_name(struct building *b, const char *path, const struct val
 		return wrong_type(b, path, "a string", value);
 	if (value->bytes.size > TEST_NAME_MAX ||
 	    !utf8_valid(value->bytes.data, value->bytes.size))
-		return refuse(b, NULL, path, "must be text of at most %d bytes.", TEST_NAME_MAX);
+		return refuse(b, NULL, path, "must be text of at most %d bytes.",
+			      TEST_NAME_MAX);
 	test->name = value->bytes;
 	return 0;
 }
@@ -499,7 +502,8 @@ static int take_test(struct building *b, size_t index, const struct value *map)
 		const struct test_field *field = &test_fields[i];
 		const struct value *value;
 
-		if (map_get_alias(b, map, prefix, field->name, field->alias, &value, path) < 0 ||
+		if (map_get_alias(b, map, prefix, field->name, field->alias, &value, path) <
+			    0 ||
 		    (value && field->take(b, path, value, test) < 0))
 			return -1;
 	}

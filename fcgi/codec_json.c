@@ -10,7 +10,8 @@
 
 static int malformed(struct decoding *decoding, const char *why)
 {
-	return failure_set(decoding->failure, 400, "malformed", "body", "Not valid JSON: %s.", why);
+	return failure_set(decoding->failure, 400, "malformed", "body", "Not valid JSON: %s.",
+			   why);
 }
 
 /* Where the string that begins at i ends; body.size when it does not. */

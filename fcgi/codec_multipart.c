@@ -47,9 +47,10 @@ static int read_boundary(struct multipart *m)
 		if (bytes_are_nocase(name, "boundary"))
 			boundary = value;
 	if (rc < 0 || !boundary_valid(boundary))
-		return failure_set(m->decoding->failure, 400, "malformed", "Content-Type",
-				   "multipart/form-data needs a boundary of 1 to %d characters.",
-				   BOUNDARY_MAX);
+		return failure_set(
+			m->decoding->failure, 400, "malformed", "Content-Type",
+			"multipart/form-data needs a boundary of 1 to %d characters.",
+			BOUNDARY_MAX);
 	memcpy(m->delimiter, "\r\n--", 4);
 	memcpy(m->delimiter + 4, boundary.data, boundary.size);
 	m->delimiter_size = 4 + boundary.size;
@@ -175,8 +176,9 @@ static int read_headers(struct multipart *m, struct form_field *field)
 		struct bytes line = { m->rest.data, end ? (size_t)(end - m->rest.data) : 0 };
 
 		if (!end)
-			return malformed(m, most == left ? "a part's header is longer than 8 KiB" :
-							   "it is cut short in a part's header");
+			return malformed(m, most == left
+						    ? "a part's header is longer than 8 KiB"
+						    : "it is cut short in a part's header");
 		skip(&m->rest, line.size + 2);
 		left -= line.size + 2;
 		if (!line.size)

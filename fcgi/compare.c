@@ -31,7 +31,8 @@ int compare_parse(const char *text, size_t size, enum compare *ret_compare,
 		return 0;
 	}
 	if (size <= prefix_size || memcmp(text, prefix, prefix_size) != 0 ||
-	    !number_parse((struct bytes){ text + prefix_size, size - prefix_size }, &tolerance) ||
+	    !number_parse((struct bytes){ text + prefix_size, size - prefix_size },
+			  &tolerance) ||
 	    tolerance < 0)
 		return -1;
 	*ret_compare = COMPARE_FLOAT;

@@ -109,10 +109,11 @@ static struct bytes page_folder(const struct page *page)
 
 static void put_head(struct writer *w, const struct page *page, const char *title)
 {
-	writer_string(w, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-			 "<meta name=\"viewport\" content=\"width=device-width, "
-			 "initial-scale=1\">\n"
-			 "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
+	writer_string(w,
+		      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+		      "<meta name=\"viewport\" content=\"width=device-width, "
+		      "initial-scale=1\">\n"
+		      "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
 	put_words_of(w, title);
 	writer_string(w, " - Sandpool</title>\n<link rel=\"stylesheet\" href=\"");
 	put_escaped(w, page_folder(page), AS_PICTURE);
@@ -187,11 +188,13 @@ static void put_form(struct writer *w, const struct page *page)
 	put_area(w, "input", "Input", 5, echoed(echo->input, &left));
 	put_area(w, "arguments", "Arguments, one per line", 3, echoed(echo->arguments, &left));
 	put_area(w, "options", "Options, one per line", 2, echoed(echo->options, &left));
-	writer_string(w, "<p><label for=\"timeout\">Seconds, at most</label><br>\n"
-			 "<input id=\"timeout\" name=\"timeout\" inputmode=\"decimal\" value=\"");
+	writer_string(w,
+		      "<p><label for=\"timeout\">Seconds, at most</label><br>\n"
+		      "<input id=\"timeout\" name=\"timeout\" inputmode=\"decimal\" value=\"");
 	put_escaped(w, echoed(echo->timeout, &left), AS_REFERENCE);
-	writer_string(w, "\"></p>\n<p><button type=\"submit\" class=\"primary\">Run</button></p>\n"
-			 "</form>\n</section>\n");
+	writer_string(w,
+		      "\"></p>\n<p><button type=\"submit\" class=\"primary\">Run</button></p>\n"
+		      "</form>\n</section>\n");
 }
 
 /* ---- the result ---- */

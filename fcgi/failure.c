@@ -61,7 +61,8 @@ int failure_set(struct failure *failure, int http_status, const char *code, cons
 
 	memset(failure, 0, sizeof *failure);
 	failure->http_status = http_status;
-	snprintf(failure->code, sizeof failure->code, "%s", code ? code : failure_code(http_status));
+	snprintf(failure->code, sizeof failure->code, "%s",
+		 code ? code : failure_code(http_status));
 	snprintf(failure->field, sizeof failure->field, "%s", field ? field : "");
 	va_start(ap, fmt);
 	vsnprintf(failure->message, sizeof failure->message, fmt, ap);
