@@ -37,7 +37,8 @@
 #include "sandbox/keeper.h"
 
 #define BACKLOG_LEAST	16
-#define BALANCE_MS	20	/* while some class waits and another idles */
+#define BALANCE_MS	20	/* between two looks, while some class is busy and another idles */
+#define IDLE_LOOK_MS	100	/* while none is */
 #define RESTART_MS	500	/* between two starts of a keeper that dies at once */
 #define PEERS_MAX	16
 #define CONTROL_BACKLOG 64
@@ -572,51 +573,87 @@ static int sooner(int a_ms, int b_ms)
 	return a_ms < 0 ? b_ms : b_ms < 0 ? a_ms : a_ms < b_ms ? a_ms : b_ms;
 }
 
+/* Classes that nobody serves are ours to watch: the first request brings a keeper
+ * over. Fills p, says which image each is; returns how many. */
+static unsigned watch_orphans(const struct master *m, struct pollfd *p, unsigned *ret_of)
+{
+	unsigned count = 0, i;
+
+	for (i = 0; i < m->now->images.count && !m->stopping; i++)
+		if (serving(m, i) == 0) {
+			ret_of[count] = i;
+			p[count++] = (struct pollfd){ m->now->listen_fds[i], POLLIN, 0 };
+		}
+	return count;
+}
+
+/* A class whose keepers are all at work while others are idle gets one of those,
+ * once somebody has waited from one look to the next: a keeper that is about to
+ * accept must not be mistaken for one that is missing. True: look again soon. */
+static bool balance(struct master *m)
+{
+	static bool waited[WIRE_IMAGES_MAX];
+	bool again = false;
+	unsigned i;
+
+	for (i = 0; i < m->now->images.count && !m->stopping; i++) {
+		struct pollfd p = { m->now->listen_fds[i], POLLIN, 0 };
+		bool waits = serving(m, i) > 0 && !has_idle(m, i) &&
+			     pick_keeper(m, i, true) >= 0;
+
+		if (!waits) {
+			waited[i] = false;
+			continue;
+		}
+		again = true;
+		if (poll(&p, 1, 0) != 1) {
+			waited[i] = false;
+		} else if (!waited[i]) {
+			waited[i] = true;
+		} else {
+			waited[i] = false;
+			assign(m, i);
+		}
+	}
+	return again;
+}
+
+/* What is left of the time until a watchdog message is due; sends it when it is. */
+static int feed_watchdog(uint64_t every_ms)
+{
+	static uint64_t last_ms;
+	uint64_t now = clock_ms();
+
+	if (!every_ms)
+		return -1;
+	if (now >= last_ms + every_ms) {
+		last_ms = now;
+		notify_send("WATCHDOG=1");
+	}
+	return (int)(last_ms + every_ms - now);
+}
+
 static void loop(struct master *m)
 {
-	uint64_t watchdog_ms = notify_watchdog_ms(), alive_ms = 0;
+	uint64_t watchdog_ms = notify_watchdog_ms();
 
 	while (!m->stopping || !all_gone(m)) {
 		struct pollfd p[2 + WIRE_IMAGES_MAX] = {
 			{ m->signal_fd, POLLIN, 0 },
 			{ m->control_fd, POLLIN, 0 },
 		};
-		unsigned of[WIRE_IMAGES_MAX], count = 0, i;
-		int timeout_ms = keep_alive(m);
-		bool others = false;
+		unsigned of[WIRE_IMAGES_MAX], orphans, i;
+		int timeout_ms = sooner(keep_alive(m), feed_watchdog(watchdog_ms));
 
-		/* a class whose keepers are all at work, or which has none, is ours to
-		 * watch; the others look after themselves */
-		for (i = 0; i < m->now->images.count && !m->stopping; i++) {
-			unsigned servants = serving(m, i);
-
-			if (servants == m->slots || has_idle(m, i))
-				continue;
-			if (servants > 0) {
-				/* looked at now and then: it is busy, not forgotten */
-				others = true;
-				if (pick_keeper(m, i, true) < 0)
-					continue;
-			}
-			of[count] = i;
-			p[2 + count++] = (struct pollfd){ m->now->listen_fds[i], POLLIN, 0 };
-		}
-		if (others && m->now->images.count > 1)
-			timeout_ms = sooner(timeout_ms, BALANCE_MS);
-		if (m->now->images.count > 1 && count < m->now->images.count)
-			timeout_ms = sooner(timeout_ms, 250);
+		orphans = watch_orphans(m, p + 2, of);
+		/* with one class there is nobody to bring over from elsewhere */
+		if (m->now->images.count > 1 && orphans + 1 < m->now->images.count)
+			timeout_ms = sooner(timeout_ms, balance(m) ? BALANCE_MS : IDLE_LOOK_MS);
 		if (m->stopping)
 			timeout_ms = sooner(timeout_ms, 1000);
-		if (watchdog_ms) {
-			if (clock_ms() >= alive_ms + watchdog_ms) {
-				alive_ms = clock_ms();
-				notify_send("WATCHDOG=1");
-			}
-			timeout_ms = sooner(timeout_ms, (int)watchdog_ms);
-		}
-		if (poll(p, 2 + count, timeout_ms) < 0 && errno != EINTR)
+		if (poll(p, 2 + orphans, timeout_ms) < 0 && errno != EINTR)
 			break;
-		for (i = 0; i < count; i++)
+		for (i = 0; i < orphans; i++)
 			if (p[2 + i].revents)
 				assign(m, of[i]);
 		if (p[1].revents)

@@ -523,14 +523,13 @@ static void start_spawners(const char *crun_bundle)
 {
 	static char path[200], root[200];
 	static char *true_argv[] = { path, NULL };
-	static char *bwrap_argv[] = { (char *)(uintptr_t) "/usr/bin/bwrap", "--unshare-all", "--ro-bind",
-				      root,	  "/",		   "--proc",	  "/proc",
-				      "--dev",	  "/dev",	   "--tmpfs",	  "/tmp",
-				      "--new-session", "--die-with-parent", "--cap-drop", "ALL",
-				      "/t/true",  NULL };
+	static const char *bwrap_argv[] = { "/usr/bin/bwrap", "--unshare-all", "--ro-bind", root, "/",
+					    "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
+					    "--new-session", "--die-with-parent", "--cap-drop", "ALL",
+					    "/t/true", NULL };
 	static char bundle[200], id[40];
-	static char *crun_argv[] = { (char *)(uintptr_t) "/usr/bin/crun", "--cgroup-manager=cgroupfs",
-				     "run", "--bundle", bundle, id, NULL };
+	static const char *crun_argv[] = { "/usr/bin/crun", "--cgroup-manager=cgroupfs", "run",
+					   "--bundle", bundle, id, NULL };
 
 	snprintf(path, sizeof path, "%s/image0/t/true", material);
 	snprintf(root, sizeof root, "%s/image0", material);
@@ -539,10 +538,10 @@ static void start_spawners(const char *crun_bundle)
 	bare = spawner_start(true_argv, false);
 	has_bwrap = access(bwrap_argv[0], X_OK) == 0;
 	if (has_bwrap)
-		bwrap = spawner_start(bwrap_argv, false);
+		bwrap = spawner_start((char *const *)(uintptr_t)bwrap_argv, false);
 	has_crun = crun_bundle && access(crun_argv[0], X_OK) == 0;
 	if (has_crun)
-		crun = spawner_start(crun_argv, true);
+		crun = spawner_start((char *const *)(uintptr_t)crun_argv, true);
 }
 
 static void usage(void)
