@@ -330,7 +330,7 @@ def test_boxes():
                       "--property=Type=exec", f"--property=RuntimeMaxSec={BOX_TEST_LIMIT_S}",
                       "--property=WorkingDirectory=/in/tree",
                       "--setenv=top_srcdir=/in/tree", "--setenv=top_builddir=/in/tree",
-                      "/in/tree/tests/box/boxtest", "--guest"], BOX_TEST_LIMIT_S + PATIENCE_S)
+                      "/in/tree/tests/box/run", "--guest"], BOX_TEST_LIMIT_S + PATIENCE_S)
 
 
 def test_all(wanted):
