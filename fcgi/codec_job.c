@@ -502,8 +502,8 @@ static int take_test(struct building *b, size_t index, const struct value *map)
 		const struct test_field *field = &test_fields[i];
 		const struct value *value;
 
-		if (map_get_alias(b, map, prefix, field->name, field->alias, &value, path) <
-			    0 ||
+		if (map_get_alias(b, map, prefix, field->name, field->alias, &value,
+				  path) < 0 ||
 		    (value && field->take(b, path, value, test) < 0))
 			return -1;
 	}

@@ -48,9 +48,12 @@ static size_t escape(const char *text, size_t size, char ret_escape[8])
 			return 2;
 		}
 	}
-	if (c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029)
-		return (size_t)snprintf(ret_escape, 8, "\\u%04" PRIx32, c);
-	return 0;
+	if (c >= 0x20 && (c < 0x7f || c > 0x9f) && c != 0x2028 && c != 0x2029)
+		return 0;
+	memcpy(ret_escape, "\\u", 2);
+	for (i = 0; i < 4; i++)
+		ret_escape[2 + i] = "0123456789abcdef"[c >> (12 - 4 * i) & 15];
+	return 6;
 }
 
 /* Where the next byte lies that needs a look. */
@@ -105,12 +108,31 @@ static uint64_t character_cost(struct bytes text, size_t at, bool valid, size_t 
 	return (n ? n : size) + (valid ? 0 : (4 * *ret_bytes + 2) / 3);
 }
 
+/* Never too little, quickly: each byte at its worst. */
+static uint64_t most_cost(struct bytes text, bool valid)
+{
+	uint64_t sum = valid ? 0 : 64 + (uint64_t)text.size * 4 / 3 + 4;
+	size_t i;
+
+	for (i = 0; i < text.size; i++) {
+		unsigned char c = (unsigned char)text.data[i];
+
+		sum += special[c] ? 6 : c >= 0x80 && !valid ? REPLACEMENT_SIZE : 1;
+	}
+	return sum;
+}
+
 size_t json_fit(struct bytes output, uint64_t left, uint64_t *ret_taken)
 {
 	bool valid = utf8_valid(output.data, output.size);
 	uint64_t taken = valid ? 0 : 64; /* for the name of the twin */
+	uint64_t most = most_cost(output, valid);
 	size_t i = 0;
 
+	if (most <= left) {
+		*ret_taken = most;
+		return output.size;
+	}
 	if (taken > left)
 		taken = left;
 	while (i < output.size) {
