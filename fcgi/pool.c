@@ -106,6 +106,7 @@ void visit_fail(struct visit *visit, const struct failure *failure)
 {
 	struct request *request = visit->request;
 	struct page page = { .page_url = visit->pool->settings.page_url,
+			     .echo = visit->echo,
 			     .languages = visit->pool->table };
 	struct sink sink = request_sink(request);
 	struct answer_head head;

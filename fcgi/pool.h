@@ -40,6 +40,7 @@ struct visit {
 	struct access_line line;
 	enum codec_shape shape;	   /* in which errors are said */
 	enum answer_format format; /* likewise */
+	const struct codec_echo *echo; /* for a page that shows the form again; may be NULL */
 };
 
 /* Reads settings and languages. The maps are left alone. */

@@ -792,6 +792,7 @@ void run_visit(struct visit *visit)
 	memset(d, 0, sizeof *d);
 	d->visit = visit;
 	d->pool = visit->pool;
+	visit->echo = &d->echo;
 	d->launch = (struct launch)LAUNCH_INIT;
 	d->test = -1;
 	d->streaming = answer_is_stream(visit->format);

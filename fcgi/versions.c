@@ -15,6 +15,7 @@
 #include "fcgi/launch.h"
 
 #define WAIT_FOR_BOX_US 2000000
+#define LOOK_US		50000 /* how soon others get a box that we have */
 
 struct versions {
 	uint32_t count;
@@ -157,8 +158,23 @@ void versions_extract(const char *output, size_t size, char ret_text[VERSIONS_TE
 
 /* ---- the prober ---- */
 
-static enum launch_end ask(const struct settings *settings, const struct language_table *table,
-			   const struct language *language, const char *image,
+struct prober {
+	struct versions *versions;
+	const struct settings *settings;
+	const struct language_table *table;
+	bool (*wanted)(void *data); /* do others want the boxes? */
+	void *data;
+};
+
+/* Somebody waits for a box: he is worth more than a version. */
+static int make_way(void *data)
+{
+	const struct prober *p = data;
+
+	return p->wanted(p->data) ? -1 : 0;
+}
+
+static enum launch_end ask(struct prober *p, const struct language *language, const char *image,
 			   struct launch_result *result)
 {
 	static const struct limits none;
@@ -167,21 +183,27 @@ static enum launch_end ask(const struct settings *settings, const struct languag
 	struct launch_stage stage = {
 		.id = "",
 		.language = language->id,
-		.table_hash = table->hash,
+		.table_hash = p->table->hash,
 		.stage = STAGE_VERSION,
 		.files = &file,
 		.files_count = 1,
 		.wait_us = WAIT_FOR_BOX_US,
 		.client_fd = -1,
+		.on_tick = make_way,
+		.tick_us = LOOK_US,
+		.data = p,
 	};
 	struct error err = ERROR_INIT;
 	enum launch_end end;
 
-	if (job_resolve_limits(&settings->policy, STAGE_VERSION, &language->run, &none,
+	memset(result, 0, sizeof *result);
+	if (make_way(p) < 0)
+		return LAUNCH_GONE;
+	if (job_resolve_limits(&p->settings->policy, STAGE_VERSION, &language->run, &none,
 			       &stage.limits, NULL, &err) < 0)
 		return LAUNCH_REFUSED;
 	stage.reserve_bytes = stage.limits.memory_bytes;
-	end = launch_run(&launch, settings->run_directory, image, &stage, result, &err);
+	end = launch_run(&launch, p->settings->run_directory, image, &stage, result, &err);
 	launch_close(&launch);
 	if (end != LAUNCH_DONE)
 		log_event(LOG_DEBUG, "version of %s: %s", language->id, err.text);
@@ -189,13 +211,12 @@ static enum launch_end ask(const struct settings *settings, const struct languag
 }
 
 /* What it said; false when it must be asked again later. */
-static bool probe_one(struct versions *versions, size_t slot, const struct settings *settings,
-		      const struct language_table *table, const struct language *language,
+static bool probe_one(struct prober *p, size_t slot, const struct language *language,
 		      const char *image, const char *manifest)
 {
 	struct launch_result result;
 	char text[VERSIONS_TEXT];
-	enum launch_end end = ask(settings, table, language, image, &result);
+	enum launch_end end = ask(p, language, image, &result);
 	bool good = end == LAUNCH_DONE && result.verdict.exec_errno == 0;
 	int stream;
 
@@ -207,13 +228,14 @@ static bool probe_one(struct versions *versions, size_t slot, const struct setti
 		return false;
 	if (!text[0])
 		log_event(LOG_WARNING, "%s does not say its version", language->id);
-	put(versions, slot, text, manifest);
+	put(p->versions, slot, text, manifest);
 	return true;
 }
 
 bool versions_probe(struct versions *versions, const struct settings *settings,
-		    const struct language_table *table)
+		    const struct language_table *table, bool (*wanted)(void *data), void *data)
 {
+	struct prober prober = { versions, settings, table, wanted, data };
 	struct wire_info info;
 	struct error err = ERROR_INIT;
 	bool all = true;
@@ -232,8 +254,8 @@ bool versions_probe(struct versions *versions, const struct settings *settings,
 		    language->argv[STAGE_VERSION].count == 0 ||
 		    !strcmp(versions->slot[slot].manifest, info.images[image].manifest))
 			continue;
-		all &= probe_one(versions, slot, settings, table, language,
-				 info.images[image].name, info.images[image].manifest);
+		all &= probe_one(&prober, slot, language, info.images[image].name,
+				 info.images[image].manifest);
 	}
 	return all;
 }

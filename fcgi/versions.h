@@ -37,8 +37,9 @@ void versions_get(const struct versions *versions, const char *language_id,
 void versions_extract(const char *output, size_t size, char ret_text[VERSIONS_TEXT]);
 
 /* Runs as the prober: asks what is not known yet. True when nothing is left to ask;
- * false when sandboxd was not there or had no box, so that it must be tried again. */
+ * false when sandboxd was not there, had no box, or wanted() said that others want the
+ * boxes: then it must be tried again. */
 bool versions_probe(struct versions *versions, const struct settings *settings,
-		    const struct language_table *table);
+		    const struct language_table *table, bool (*wanted)(void *data), void *data);
 
 #endif

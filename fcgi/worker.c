@@ -160,6 +160,15 @@ int worker_cgi(struct pool *pool)
 	return 0;
 }
 
+static bool box_wanted(void *data)
+{
+	const struct pool *pool = data;
+	struct metrics_glance glance;
+
+	metrics_glance(pool->metrics, &glance);
+	return glance.workers[WORKER_RUN][WORKER_WAITING] > 0;
+}
+
 void worker_probe(struct pool *pool)
 {
 	struct error err = ERROR_INIT;
@@ -169,7 +178,8 @@ void worker_probe(struct pool *pool)
 	if (confine_worker(&err) < 0)
 		die("start the prober", &err);
 	for (;;) {
-		bool all = versions_probe(pool->versions, &pool->settings, pool->table);
+		bool all = versions_probe(pool->versions, &pool->settings, pool->table,
+					  box_wanted, pool);
 
 		sleep(all ? PROBE_CHANGES_S : PROBE_AGAIN_S);
 	}
