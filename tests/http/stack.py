@@ -181,7 +181,7 @@ class Stack:
                             ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         with open(self.path("conf/nginx.conf"), "w") as file:
             file.write(f"daemon off;\nworker_processes 1;\nworker_rlimit_nofile 16384;\n"
-                       f"pid {self.path('tmp/nginx.pid')};\nerror_log stderr info;\n"
+                       f"pid {self.path('tmp/nginx.pid')};\nerror_log stderr warn;\n"
                        f"events {{ worker_connections 8000; }}\nhttp {{\n"
                        f"\tinclude /etc/nginx/mime.types;\n{temporary}\tinclude site.conf;\n}}\n")
 
