@@ -117,7 +117,9 @@ static void put_head(struct writer *w, const struct page *page, const char *titl
 	put_words_of(w, title);
 	writer_string(w, " - Sandpool</title>\n<link rel=\"stylesheet\" href=\"");
 	put_escaped(w, page_folder(page), AS_PICTURE);
-	writer_string(w, "style.css\">\n</head>\n<body class=\"page\">\n"
+	writer_string(w, "style.css\">\n<link rel=\"icon\" href=\"");
+	put_escaped(w, page_folder(page), AS_PICTURE);
+	writer_string(w, "icon.svg\">\n</head>\n<body class=\"page\">\n"
 			 "<header class=\"bar\"><p class=\"brand\"><a href=\"");
 	put_words_of(w, page->page_url);
 	writer_string(w, "\">Sandpool</a></p></header>\n<main>\n");

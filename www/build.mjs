@@ -8,9 +8,16 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const [, , toolsDir, outDir] = process.argv;
 const here = dirname(fileURLToPath(import.meta.url));
-const src = join(here, "src");
 const tools = resolve(toolsDir, "node_modules");
 const out = resolve(outDir);
+
+/* The names of built files depend on where sources and packages lie to each other, so the
+ * sources go to where the packages are. */
+const stage = resolve(toolsDir, "stage");
+const src = join(stage, "src");
+rmSync(stage, { recursive: true, force: true });
+for (const name of ["src", "lang"])
+	cpSync(join(here, name), join(stage, name), { recursive: true });
 const { default: esbuild } = await import(pathToFileURL(createRequire(join(tools, "x")).resolve("esbuild")));
 
 function parseWords(text) {
@@ -63,7 +70,7 @@ const languagesOfThePage = {
 };
 
 const common = {
-	absWorkingDir: src,
+	absWorkingDir: resolve(toolsDir),
 	bundle: true,
 	minify: true,
 	format: "esm",
@@ -82,15 +89,15 @@ mkdirSync(join(out, "lang"), { recursive: true });
 
 const built = await esbuild.build({
 	...common,
-	entryPoints: [{ in: "app.js", out: "app" }],
+	entryPoints: [{ in: "stage/src/app.js", out: "app" }],
 	splitting: true,
 	outdir: out,
 	chunkNames: "editor/[name]-[hash]",
 	plugins: [languagesOfThePage],
 });
-const style = await esbuild.build({
+await esbuild.build({
 	...common,
-	entryPoints: [{ in: "style.css", out: "style" }, { in: "noscript.css", out: "noscript" }],
+	entryPoints: [{ in: "stage/src/style.css", out: "style" }, { in: "stage/src/noscript.css", out: "noscript" }],
 	outdir: out,
 	target: ["chrome111", "firefox114", "safari16.4"],
 });
@@ -140,11 +147,10 @@ const kept = ["./", "index.html", "app.js", "style.css", "noscript.css", "icon.s
 const plainKept = kept.filter((name) => name === "./" || existsSync(join(out, name)));
 await esbuild.build({
 	...common,
-	entryPoints: [{ in: "sw.js", out: "sw" }],
+	entryPoints: [{ in: "stage/src/sw.js", out: "sw" }],
 	outdir: out,
 	define: {
 		PAGE_VERSION: JSON.stringify(hash.digest("hex").slice(0, 12)),
 		PAGE_FILES: JSON.stringify(plainKept.filter((name) => name !== "index.html")),
 	},
 });
-void style;

@@ -262,7 +262,7 @@ test("tests: each case by itself, the difference line by line", async (box) => {
 	await finished(page);
 	assert.match(await page.locator("#verdict").innerText(), /1 of 3 tests passed/);
 	const verdicts = page.locator(".case .verdict");
-	assert.deepEqual(await verdicts.allInnerTexts(), ["passed", "failed", "Failed"]);
+	assert.deepEqual(await verdicts.allInnerTexts(), ["passed", "Wrong answer", "Failed"]);
 	assert.equal(await page.locator(".case").nth(0).locator(".diff").count(), 0);
 	const lines = (kind) => page.locator(".case").nth(1).locator(`.diff .${kind}`)
 		.evaluateAll((nodes) => nodes.map((node) => node.lastChild.textContent));

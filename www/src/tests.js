@@ -150,10 +150,10 @@ export function showTest(test, streams) {
 	const printed = streams?.stdout.size ? streams.stdout.plain() : bytesOf(test, "stdout").text;
 	const complaints = streams?.stderr.size ? streams.stderr.plain() : bytesOf(test, "stderr").text;
 	const passed = test.passed === true;
-	const status = test.status === "wrong_answer" || (test.passed === false && test.status === "success");
+	const wrong = test.status === "wrong_answer" || (test.passed === false && test.status === "success");
 	one.verdict.replaceChildren(
 		passed ? el("span.chip.good", {}, t("tests.pass"))
-			: status ? el("span.chip.bad", {}, t("tests.fail"))
+			: wrong ? chip("wrong_answer")
 			: test.status === "success" ? el("span.chip", {}, t("tests.norule")) : chip(test.status));
 	const usage = test.usage && typeof test.usage.wall_ms === "number" ? timeText(test.usage.wall_ms) : "";
 	one.result.replaceChildren(...[
