@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What a submitted program may ask of the kernel, and why.
+/* What a submitted program may ask of the kernel, and why. Data, used by root.
+ * Runs as: root.
  *
  * The list is an allow-list: the kernel grows calls that no library can name yet,
  * and a list of bad ones is out of date on the day it ships. The price of that,
