@@ -2,8 +2,7 @@
 /* What a web server sends, record by record, as a worker reads it. The library ends the
  * process by an assertion where two lengths together pass two gigabytes, and writes too
  * far when a GET_VALUES names its variables again and again; a worker that dies so is
- * started again, and what it reads from is open to the web server alone. It also loses
- * 48 bytes for each record that belongs to no request and is no GET_VALUES. Here such
+ * started again, and what it reads from is open to the web server alone. Here such
  * inputs are left out, so that everything else is seen. */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -15,8 +14,18 @@
 #include "fcgi/request.h"
 #include "tests/fuzz/fuzz.h"
 
+/* The library also loses 48 bytes for each record that belongs to no request and is no
+ * GET_VALUES, and finds such records behind whatever it could not read. */
+const char *__lsan_default_suppressions(void);
+
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libfcgi.so\n";
+}
+
 #define TYPE_GET_VALUES 9
-#define LENGTHS_MAX	((uint64_t)1 << 30)
+#define LENGTHS_MAX	((uint64_t)1 << 29)
+#define INPUT_MAX	((size_t)4 << 10) /* the look ahead is quadratic */
 
 /* One length of a name or value; false at the end. */
 static bool take_length(const uint8_t *data, size_t size, size_t *at, uint64_t *ret_length)
@@ -60,7 +69,7 @@ static bool tame(const uint8_t *data, size_t size)
 		size_t content = (size_t)(data[at + 4] << 8 | data[at + 5]);
 		size_t padding = data[at + 6];
 
-		good = data[at + 1] != TYPE_GET_VALUES && (data[at + 2] || data[at + 3]);
+		good = data[at + 1] != TYPE_GET_VALUES;
 		at += 8;
 		if (content > size - at)
 			content = size - at;
@@ -70,8 +79,11 @@ static bool tame(const uint8_t *data, size_t size)
 		at += padding < size - at ? padding : size - at;
 		/* wherever the stream of parameters begins */
 	}
-	for (at = 0; good && at < used && at < 64; at++)
+	for (at = 0; good && at < used; at++)
 		good = pairs_tame(params + at, used - at);
+	/* after an error the library takes any bytes for a record */
+	for (at = 0; good && at < size; at++)
+		good = pairs_tame(data + at, size - at);
 	free(params);
 	return good;
 }
@@ -104,7 +116,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!ready && request_setup(1000, &err) < 0)
 		abort();
 	ready = true;
-	if (size > 65536 || !tame(data, size) || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+	if (size > INPUT_MAX || !tame(data, size) ||
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
 		return 0;
 	if (size == 0 || send(pair[1], data, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size) {
 		shutdown(pair[1], SHUT_WR);
