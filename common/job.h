@@ -167,6 +167,7 @@ struct verdict {
 	int exit_code;      /* when exited */
 	int signal;         /* when not */
 	int exec_errno;     /* the program could not be started at all: why */
+	bool cached;        /* a build whose tree came from the cache */
 	uint64_t setup_us;  /* from the accepted connection to exec */
 	struct usage usage;
 };

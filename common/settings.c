@@ -49,6 +49,8 @@ const struct conf_key settings_keys[] = {
 	{ "total-max", CONF_MS, AT(policy.total_max_ms), "120s",
 	  "The most that a request may ask for as total_ms." },
 	{ "warm", CONF_BOOL, AT(warm), "true", "Keep a box ready in each slot." },
+	{ "compile-cache", CONF_BYTES, AT(compile_cache_bytes), "64MiB",
+	  "Memory for the results of compile stages, shared by all slots; 0: none." },
 	{ "strict-speculation", CONF_BOOL, AT(strict_speculation), "true",
 	  "Force the speculation mitigations on in the boxes." },
 	{ "network-namespace", CONF_TEXT, AT(network_namespace), "slot",

@@ -24,6 +24,7 @@ struct settings {
 	struct limits_policy policy;
 	/* the box */
 	bool warm, strict_speculation;
+	uint64_t compile_cache_bytes;
 	char *network_namespace;
 	uint64_t network_namespace_runs;
 	char *cgroup_parent, *cgroup_mode;

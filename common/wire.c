@@ -30,7 +30,7 @@ static int check_run(const void *data, struct error *err)
 {
 	const struct wire_run *run = data;
 	static const uint8_t zero[sizeof run->zero];
-	const uint32_t known = WIRE_KEEP_TREE | WIRE_ON_TREE | WIRE_MORE;
+	const uint32_t known = WIRE_KEEP_TREE | WIRE_ON_TREE | WIRE_MORE | WIRE_QUIET;
 
 	if (!text_ended(run->id, sizeof run->id) || !is_hex(run->id))
 		return error_set(err, EPROTO, "id");
@@ -47,6 +47,8 @@ static int check_run(const void *data, struct error *err)
 		return error_set(err, EPROTO, "only a build keeps its tree");
 	if ((run->flags & WIRE_ON_TREE) && run->stage != STAGE_RUN)
 		return error_set(err, EPROTO, "only a run stands on a tree");
+	if ((run->flags & WIRE_QUIET) && !(run->flags & WIRE_ON_TREE))
+		return error_set(err, EPROTO, "only a tree can be quiet");
 	if (run->files_count > JOB_FILES_MAX || run->collect_count > JOB_FILES_MAX ||
 	    run->options_count > JOB_WORDS_MAX || run->arguments_count > JOB_WORDS_MAX)
 		return error_set(err, EPROTO, "counts");
@@ -60,7 +62,7 @@ static int check_verdict(const void *data, struct error *err)
 {
 	const struct wire_verdict *verdict = data;
 
-	if (verdict->cause >= CAUSE_COUNT || (verdict->exited & ~1) || verdict->zero)
+	if (verdict->cause >= CAUSE_COUNT || (verdict->exited & ~1) || verdict->cached > 1)
 		return error_set(err, EPROTO, "verdict");
 	return 0;
 }

@@ -73,6 +73,7 @@ enum wire_run_flag {
 	WIRE_KEEP_TREE = 1, /* a build: freeze its work tree for the stages to come */
 	WIRE_ON_TREE = 2,   /* a run: on top of the frozen tree */
 	WIRE_MORE = 4,      /* another stage will follow on this connection */
+	WIRE_QUIET = 8,     /* on a tree: its build printed nothing, so it may be cached */
 };
 
 struct wire_run {
@@ -86,6 +87,7 @@ struct wire_run {
 	struct limits limits;
 	uint64_t reserve_bytes; /* the largest memory limit of the request's stages */
 	uint64_t payload_bytes; /* size of the payload memfd */
+	uint64_t cache_domain;  /* builds of different domains share no cache */
 	/* records in the payload, in this order; a file is two: name, content */
 	uint32_t files_count, options_count, arguments_count, collect_count;
 };
@@ -104,7 +106,7 @@ struct wire_verdict {
 	struct wire_head head;
 	uint32_t cause; /* enum cause */
 	int32_t exited, exit_code, signal, exec_errno;
-	uint32_t zero;
+	uint32_t cached; /* a build that was not done, because its tree was at hand */
 	uint64_t setup_us;
 	struct usage usage;
 };

@@ -187,6 +187,7 @@ static int send_run(int sock_fd, const struct launch_stage *stage, struct ends *
 	run.flags = stage->flags;
 	run.limits = stage->limits;
 	run.reserve_bytes = stage->reserve_bytes;
+	run.cache_domain = stage->cache_domain;
 	run.payload_bytes = payload_bytes;
 	run.files_count = (uint32_t)stage->files_count;
 	run.options_count = (uint32_t)words_count(stage->options);
@@ -309,6 +310,7 @@ static void take_verdict(struct attempt *a, const struct wire_verdict *from)
 	to->exit_code = from->exit_code;
 	to->signal = from->signal;
 	to->exec_errno = from->exec_errno;
+	to->cached = from->cached;
 	to->setup_us = from->setup_us;
 	to->usage = from->usage;
 	finish(a, LAUNCH_DONE);

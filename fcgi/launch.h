@@ -36,6 +36,7 @@ struct launch_stage {
 	uint32_t flags; /* enum wire_run_flag */
 	struct limits limits;
 	uint64_t reserve_bytes;       /* see struct wire_run */
+	uint64_t cache_domain;        /* likewise */
 	const struct job_file *files; /* every name filled in; the first is the main file */
 	size_t files_count;
 	const struct words *options, *arguments, *collect; /* NULL: none */

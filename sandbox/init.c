@@ -94,12 +94,25 @@ static void collect(const struct init_job *job, int payload_fd, int collect_fd)
 		;
 }
 
+static void pack(int sock_fd, int memfd)
+{
+	struct init_report report = { .event = INIT_ENDED, .wait_status = 1 << 8 };
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(stage_become_user() == 0 && stage_pack(memfd) ? 0 : 1);
+	if (pid > 0)
+		await(pid, &report);
+	say(sock_fd, &report);
+}
+
 static void serve(int sock_fd, const struct init_job *job, int *fds, size_t fds_count)
 {
 	struct init_report report = { .event = INIT_ENDED };
 	struct stage_files files = { fds[WIRE_FD_PAYLOAD],
 				     { fds[WIRE_FD_STDIN], fds[WIRE_FD_STDOUT],
-				       fds[WIRE_FD_STDERR] } };
+				       fds[WIRE_FD_STDERR] },
+				     job->unpack ? fds[fds_count - 1] : -1 };
 	volatile uint64_t exec_us;
 	volatile int exec_errno;
 	pid_t pid = start(job, &files, &exec_errno, &exec_us);
@@ -115,7 +128,7 @@ static void serve(int sock_fd, const struct init_job *job, int *fds, size_t fds_
 		report.end_us = report.exec_us;
 	report.exec_errno = exec_errno;
 	say(sock_fd, &report);
-	if (job->collect_count > 0 && fds_count == WIRE_FD_COUNT) {
+	if (job->collect_count > 0 && fds_count >= WIRE_FD_COUNT) {
 		kill_the_rest();
 		collect(job, fds[WIRE_FD_PAYLOAD], fds[WIRE_FD_COLLECT]);
 		close_fd(&fds[WIRE_FD_COLLECT]);
@@ -132,10 +145,14 @@ noreturn void init_main(int sock_fd)
 	size_t fds_count;
 
 	say(sock_fd, &ready);
-	if (io_recv(sock_fd, &job, sizeof job, fds, &fds_count, 0) != sizeof job ||
-	    fds_count < WIRE_FD_COUNT - 1)
+	if (io_recv(sock_fd, &job, sizeof job, fds, &fds_count, 0) != sizeof job)
 		_exit(0);
-	serve(sock_fd, &job, fds, fds_count);
+	if (job.pack && fds_count == 1)
+		pack(sock_fd, fds[0]);
+	else if (!job.pack && fds_count >= WIRE_FD_COUNT - 1)
+		serve(sock_fd, &job, fds, fds_count);
+	else
+		_exit(1);
 	/* stay, so that orphans have a parent, until the keeper ends us */
 	for (;;)
 		if (wait4(-1, NULL, 0, NULL) < 0 && errno == ECHILD)

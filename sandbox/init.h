@@ -7,6 +7,7 @@
 #ifndef SANDPOOL_INIT_H
 #define SANDPOOL_INIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdnoreturn.h>
 #include <sys/types.h>
@@ -23,6 +24,8 @@ struct init_job {
 	const struct language *language; /* in memory that both have */
 	enum stage stage;
 	uint32_t on_tree; /* the first file only names the main file */
+	uint32_t pack;    /* no program: the work folder's files go into the one descriptor */
+	uint32_t unpack;  /* the last descriptor holds files to write, from such a pack */
 	struct limits limits;
 	uint64_t payload_bytes;
 	uint32_t files_count, options_count, arguments_count, collect_count;
@@ -50,6 +53,7 @@ noreturn void init_fail(int sock_fd, const struct error *err);
 
 struct stage_files {
 	int payload_fd, stdio_fd[3];
+	int packed_fd; /* -1: none */
 };
 
 /* In a vfork child: becomes the box user, writes the files, and executes the
@@ -60,6 +64,15 @@ int stage_exec(const struct init_job *job, const struct stage_files *files,
 
 /* In a fork child: streams the files that the job collects to collect_fd. */
 void stage_collect(const struct init_job *job, int payload_fd, int collect_fd);
+
+/* In a fork child, pack.c: all regular files below the work folder into memfd;
+ * false when there is something else or too much. And back again; an errno. */
+#define PACK_BYTES_MAX ((uint64_t)16 << 20)
+bool stage_pack(int memfd);
+int stage_unpack(int memfd);
+
+/* Writes a file below the current folder, its folders too; an errno. */
+int stage_write_file(struct bytes name, struct bytes content, mode_t mode);
 
 /* Gives up everything that init still had. */
 int stage_become_user(void);

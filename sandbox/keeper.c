@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@
 
 #include "common/io.h"
 #include "common/log.h"
+#include "sandbox/cache.h"
 #include "sandbox/mount.h"
 
 #define READY_MS	5000   /* set-up of a box */
@@ -30,6 +32,7 @@
 #define COLLECT_US	10000000
 #define REAP_MS		2000   /* before a slot goes into quarantine */
 #define RETRY_MS	250    /* in quarantine */
+#define PACK_MS		2000   /* to pack a tree for the cache */
 #define TICK_US		100000 /* how often a long run is looked at */
 #define CPU_TICK_US	2000   /* the least between two looks at the CPU clock */
 #define SEND_TIMEOUT_S	5
@@ -42,6 +45,10 @@ struct keeper {
 	int outside_fd, world_fd, epoll_fd;
 	unsigned image;
 	int tree_fd; /* the frozen tmpfs of this connection's build; -1: none */
+	int packed_fd; /* the same from the cache: files to write into a plain box */
+	struct cache_key cache_key; /* of this connection's build */
+	bool built_well;            /* it ended with 0 */
+	bool cacheable;             /* that, and the worker says that it was quiet */
 	uint64_t network_runs;
 	bool quitting;
 };
@@ -128,6 +135,8 @@ static void end_box(struct keeper *k, struct box *box)
 
 static void drop_tree(struct keeper *k)
 {
+	close_fd(&k->packed_fd);
+	k->cacheable = false;
 	if (k->tree_fd < 0)
 		return;
 	tree_drop();
@@ -318,6 +327,7 @@ static int run_in_box(struct run *run, struct verdict *ret_verdict, struct error
 		.language = run->stage->language,
 		.stage = (enum stage)wish->stage,
 		.on_tree = (wish->flags & WIRE_ON_TREE) != 0,
+		.unpack = (wish->flags & WIRE_ON_TREE) && run->keeper->packed_fd >= 0,
 		.limits = wish->limits,
 		.payload_bytes = wish->payload_bytes,
 		.files_count = wish->files_count,
@@ -326,12 +336,18 @@ static int run_in_box(struct run *run, struct verdict *ret_verdict, struct error
 		.collect_count = wish->collect_count,
 	};
 
+	int fds[WIRE_FD_COUNT + 1];
+	size_t fds_count = run->stage->fds_count;
+
 	if (box_set_limits(run->box, &wish->limits, err) < 0)
 		return -1;
+	memcpy(fds, run->stage->fds, fds_count * sizeof fds[0]);
+	if (job.unpack)
+		fds[fds_count++] = run->keeper->packed_fd;
 	group_mark(&run->box->group);
 	run->start_us = clock_us();
 	run->cpu_check_us = next_cpu_check(run, 0, run->start_us);
-	if (box_give(run->box, &job, run->stage->fds, run->stage->fds_count, err) < 0)
+	if (box_give(run->box, &job, fds, fds_count, err) < 0)
 		return -1;
 	/* the program's are the only write ends now, but for the worker's */
 	peer_stage_done((struct peer_stage *)(uintptr_t)run->stage);
@@ -339,11 +355,11 @@ static int run_in_box(struct run *run, struct verdict *ret_verdict, struct error
 	return judge(run, ret_verdict, err);
 }
 
-static enum box_kind kind_for(const struct wire_run *wish)
+static enum box_kind kind_for(const struct keeper *k, const struct wire_run *wish)
 {
 	if (wish->flags & WIRE_KEEP_TREE)
 		return BOX_KEEPS_TREE;
-	return wish->flags & WIRE_ON_TREE ? BOX_ON_TREE : BOX_PLAIN;
+	return (wish->flags & WIRE_ON_TREE) && k->tree_fd >= 0 ? BOX_ON_TREE : BOX_PLAIN;
 }
 
 /* The warm box when one fits, else one made now. */
@@ -417,7 +433,7 @@ static int serve_stage(struct keeper *k, int conn_fd, struct peer_stage *stage,
 	struct verdict verdict;
 	int rc;
 
-	if (take_box(k, ahead, kind_for(&wish), &wish.limits, &box, err) < 0) {
+	if (take_box(k, ahead, kind_for(k, &wish), &wish.limits, &box, err) < 0) {
 		peer_send_refused(conn_fd, REFUSED_INTERNAL);
 		return -1;
 	}
@@ -435,6 +451,8 @@ static int serve_stage(struct keeper *k, int conn_fd, struct peer_stage *stage,
 		/* a tree must be frozen before the next stage, which may come at once */
 		if (box.kind == BOX_KEEPS_TREE) {
 			rc = clean_up(k, &box, &wish, ahead, err);
+			k->built_well = k->config->cache_fd >= 0 && verdict.cause == CAUSE_NONE &&
+					verdict.exited && verdict.exit_code == 0;
 			if (rc == 0 && peer_send_verdict(conn_fd, &verdict) < 0)
 				run.hung_up = true;
 		} else {
@@ -448,6 +466,51 @@ static int serve_stage(struct keeper *k, int conn_fd, struct peer_stage *stage,
 	if (rc < 0)
 		peer_send_refused(conn_fd, REFUSED_INTERNAL);
 	return rc < 0 ? -1 : run.hung_up;
+}
+
+/* ---- the compile cache ---- */
+
+/* A build whose tree is at hand is not done again: its verdict is known. */
+static bool serve_from_cache(struct keeper *k, int conn_fd, const struct peer_stage *stage,
+			     uint64_t accepted_us, int *ret_rc)
+{
+	const char *manifest = k->config->images->image[k->image].manifest;
+	struct verdict verdict = { .exited = true, .cached = true };
+	struct error err = ERROR_INIT;
+
+	if (!(stage->run.flags & WIRE_KEEP_TREE) || k->config->cache_fd < 0 ||
+	    cache_key_make(&stage->run, stage->fds[WIRE_FD_PAYLOAD], manifest, &k->cache_key, &err) < 0)
+		return false;
+	k->packed_fd = cache_get(k->config->cache_fd, &k->cache_key);
+	if (k->packed_fd < 0)
+		return false;
+	verdict.setup_us = clock_us() - accepted_us;
+	*ret_rc = peer_send_taken(conn_fd) < 0 || peer_send_verdict(conn_fd, &verdict) < 0;
+	return true;
+}
+
+/* Packs the frozen tree, by the box user in a box of its own, and hands it to the
+ * master. Whatever goes wrong here only costs the next one a build. */
+static void pack_tree(struct keeper *k)
+{
+	const struct init_job job = { .pack = 1 };
+	const struct limits *limits = &k->config->settings->policy.run;
+	cleanup_close int memfd = memfd_create("packed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct init_report report = { .event = INIT_FAILED };
+	struct error err = ERROR_INIT;
+	struct box box;
+	struct pollfd p;
+
+	if (memfd < 0 || start_box(k, &box, BOX_ON_TREE, limits, &err) < 0)
+		return;
+	if (box_await(&box, READY_MS, &err) == 0 && box_give(&box, &job, &memfd, 1, &err) == 0) {
+		p = (struct pollfd){ box.sock_fd, POLLIN, 0 };
+		if (poll(&p, 1, PACK_MS) == 1)
+			io_recv(box.sock_fd, &report, sizeof report, NULL, NULL, MSG_DONTWAIT);
+	}
+	end_box(k, &box);
+	if (report.event == INIT_ENDED && report.wait_status == 0 && io_seal(memfd) == 0)
+		cache_put(k->config->cache_fd, &k->cache_key, memfd);
 }
 
 /* ---- one connection ---- */
@@ -482,8 +545,8 @@ static void serve(struct keeper *k, int conn_fd)
 		enum peer_answer answer;
 		int rc;
 
-		answer = peer_receive(conn_fd, &k->config->policy, k->image, k->tree_fd >= 0,
-				      &stage, &reason, &err);
+		answer = peer_receive(conn_fd, &k->config->policy, k->image,
+				      k->tree_fd >= 0 || k->packed_fd >= 0, &stage, &reason, &err);
 		if (answer == PEER_CLOSED)
 			break;
 		if (answer != PEER_STAGE) {
@@ -512,7 +575,9 @@ static void serve(struct keeper *k, int conn_fd)
 		}
 		reserved = true;
 		k->network_runs++;
-		rc = serve_stage(k, conn_fd, &stage, accepted_us, &ahead, &err);
+		k->cacheable = k->tree_fd >= 0 && (stage.run.flags & WIRE_QUIET) && k->built_well;
+		if (!serve_from_cache(k, conn_fd, &stage, accepted_us, &rc))
+			rc = serve_stage(k, conn_fd, &stage, accepted_us, &ahead, &err);
 		peer_stage_done(&stage);
 		if (rc < 0) {
 			atomic_fetch_add(&k->row->failures, 1);
@@ -524,6 +589,8 @@ static void serve(struct keeper *k, int conn_fd)
 	}
 	close(conn_fd);
 	end_box(k, &ahead);
+	if (k->cacheable)
+		pack_tree(k);
 	drop_tree(k);
 	if (reserved)
 		shared_release(k->config->shared, k->config->slot);
@@ -686,7 +753,7 @@ noreturn void keeper_main(const struct keeper_config *config)
 	struct error err = ERROR_INIT;
 
 	k.config = config;
-	k.tree_fd = k.epoll_fd = -1;
+	k.tree_fd = k.packed_fd = k.epoll_fd = -1;
 	k.row = &config->shared->row[config->slot];
 	prctl(PR_SET_NAME, "sandpool-keeper", 0, 0, 0);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)

@@ -26,6 +26,7 @@ struct keeper_config {
 	unsigned slot;
 	unsigned image;   /* which to serve first */
 	int command_fd;   /* from the master */
+	int cache_fd;     /* to the master's compile cache; -1: there is none */
 };
 
 /* Commands, one byte pair each: an image's number, or KEEPER_QUIT. */

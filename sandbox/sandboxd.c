@@ -32,6 +32,7 @@
 #include "common/notify.h"
 #include "common/settings.h"
 #include "config.h"
+#include "sandbox/cache.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/ids.h"
 #include "sandbox/keeper.h"
@@ -41,6 +42,7 @@
 #define IDLE_LOOK_MS	100	/* while none is */
 #define RESTART_MS	500	/* between two starts of a keeper that dies at once */
 #define PEERS_MAX	16
+#define SLOTS_MAX	1024 /* as the settings allow */
 #define CONTROL_BACKLOG 64
 
 /* What a reload replaces as a whole. */
@@ -58,6 +60,7 @@ struct generation {
 struct keeper_process {
 	pid_t pid; /* 0: none */
 	int command_fd;
+	int cache_fd; /* our end; -1: no cache */
 	unsigned wanted; /* the image that it was told to serve */
 	unsigned generation;
 	uint64_t started_ms;
@@ -69,6 +72,7 @@ struct master {
 	struct cgroup_tree *cgroups;
 	struct filter filter;
 	struct shared *shared;
+	struct cache *cache;       /* NULL: none */
 	struct group_slot *groups; /* by slot */
 	struct keeper_process *keepers;
 	unsigned slots;
@@ -203,7 +207,7 @@ static void generation_unmount(struct generation *g)
 
 /* ---- keepers ---- */
 
-static void keeper_child(struct master *m, unsigned slot, int command_fd)
+static void keeper_child(struct master *m, unsigned slot, int command_fd, int cache_fd)
 {
 	struct generation *g = m->now;
 	struct keeper_config config = {
@@ -221,6 +225,7 @@ static void keeper_child(struct master *m, unsigned slot, int command_fd)
 		.slot = slot,
 		.image = m->keepers[slot].wanted,
 		.command_fd = command_fd,
+		.cache_fd = cache_fd,
 	};
 	sigset_t none;
 	unsigned i;
@@ -238,6 +243,7 @@ static void keeper_child(struct master *m, unsigned slot, int command_fd)
 		if (i == slot)
 			continue;
 		close_fd(&m->keepers[i].command_fd);
+		close_fd(&m->keepers[i].cache_fd);
 		for (k = 0; k < m->groups[i].count; k++)
 			close_fd(&m->groups[i].dir_fd[k]);
 	}
@@ -247,7 +253,7 @@ static void keeper_child(struct master *m, unsigned slot, int command_fd)
 static void start_keeper(struct master *m, unsigned slot)
 {
 	struct keeper_process *keeper = &m->keepers[slot];
-	int ends[2];
+	int ends[2], cache[2] = { -1, -1 };
 	pid_t pid;
 
 	keeper->started_ms = clock_ms();
@@ -255,6 +261,8 @@ static void start_keeper(struct master *m, unsigned slot)
 		log_event(LOG_ERROR, "slot %u: pipe: %s", slot, strerror(errno));
 		return;
 	}
+	if (m->cache && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, cache) < 0)
+		cache[0] = cache[1] = -1; /* it does without */
 	if (keeper->wanted >= m->now->images.count)
 		keeper->wanted = 0;
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
@@ -263,15 +271,19 @@ static void start_keeper(struct master *m, unsigned slot)
 	pid = fork();
 	if (pid == 0) {
 		close(ends[1]);
-		keeper_child(m, slot, ends[0]);
+		close_fd(&cache[0]);
+		keeper_child(m, slot, ends[0], cache[1]);
 	}
 	close(ends[0]);
+	close_fd(&cache[1]);
 	if (pid < 0) {
 		log_event(LOG_ERROR, "slot %u: fork: %s", slot, strerror(errno));
 		close(ends[1]);
+		close_fd(&cache[0]);
 		return;
 	}
 	keeper->pid = pid;
+	keeper->cache_fd = cache[0];
 	keeper->command_fd = ends[1];
 	keeper->generation = m->now->number;
 }
@@ -293,6 +305,7 @@ static void bury_keeper(struct master *m, unsigned slot, int status)
 
 	keeper->pid = 0;
 	close_fd(&keeper->command_fd);
+	close_fd(&keeper->cache_fd);
 	shared_release(m->shared, slot);
 	atomic_store(&m->shared->row[slot].state, SLOT_STARTING);
 	if (!wanted || status != 0)
@@ -638,21 +651,28 @@ static void loop(struct master *m)
 	uint64_t watchdog_ms = notify_watchdog_ms();
 
 	while (!m->stopping || !all_gone(m)) {
-		struct pollfd p[2 + WIRE_IMAGES_MAX] = {
+		struct pollfd p[2 + WIRE_IMAGES_MAX + SLOTS_MAX] = {
 			{ m->signal_fd, POLLIN, 0 },
 			{ m->control_fd, POLLIN, 0 },
 		};
 		unsigned of[WIRE_IMAGES_MAX], orphans, i;
+		struct pollfd *caches;
 		int timeout_ms = sooner(keep_alive(m), feed_watchdog(watchdog_ms));
 
 		orphans = watch_orphans(m, p + 2, of);
+		caches = p + 2 + orphans;
+		for (i = 0; i < m->slots; i++)
+			caches[i] = (struct pollfd){ m->keepers[i].cache_fd, POLLIN, 0 };
 		/* with one class there is nobody to bring over from elsewhere */
 		if (m->now->images.count > 1 && orphans + 1 < m->now->images.count)
 			timeout_ms = sooner(timeout_ms, balance(m) ? BALANCE_MS : IDLE_LOOK_MS);
 		if (m->stopping)
 			timeout_ms = sooner(timeout_ms, 1000);
-		if (poll(p, 2 + orphans, timeout_ms) < 0 && errno != EINTR)
+		if (poll(p, 2 + orphans + m->slots, timeout_ms) < 0 && errno != EINTR)
 			break;
+		for (i = 0; i < m->slots; i++)
+			if (caches[i].revents && cache_answer(m->cache, m->keepers[i].cache_fd) < 0)
+				close_fd(&m->keepers[i].cache_fd);
 		for (i = 0; i < orphans; i++)
 			if (p[2 + i].revents)
 				assign(m, of[i]);
@@ -850,7 +870,8 @@ static int step_shared(struct master *m, struct error *err)
 	if (!m->shared || !m->keepers)
 		return m->shared ? error_set(err, ENOMEM, "out of memory") : -1;
 	for (unsigned i = 0; i < m->slots; i++)
-		m->keepers[i].command_fd = -1;
+		m->keepers[i].command_fd = m->keepers[i].cache_fd = -1;
+	m->cache = cache_new(m->now->settings.compile_cache_bytes);
 	return 0;
 }
 
@@ -895,6 +916,7 @@ static void finish(struct master *m)
 	generation_unmount(m->now);
 	cgroup_tree_close(m->cgroups);
 	filter_free(&m->filter);
+	cache_free(m->cache);
 	generation_free(m->now);
 }
 

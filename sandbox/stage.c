@@ -88,7 +88,7 @@ static int make_folders(char *name)
 	return 0;
 }
 
-static int write_file(struct bytes name, struct bytes content, mode_t mode)
+int stage_write_file(struct bytes name, struct bytes content, mode_t mode)
 {
 	struct open_how how = { .flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
 				.mode = mode,
@@ -126,7 +126,7 @@ static int write_files(const struct init_job *job)
 		if (job->on_tree && i == 0)
 			continue;
 		/* the main file may be started as it is, by its "#!" or as a binary */
-		code = write_file(name, content, i == 0 ? 0755 : 0644);
+		code = stage_write_file(name, content, i == 0 ? 0755 : 0644);
 		if (code)
 			return code;
 	}
@@ -260,6 +260,8 @@ int stage_exec(const struct init_job *job, const struct stage_files *files,
 	setsid();
 	if (chdir(WORK_DIR) < 0)
 		return errno;
+	if (files->packed_fd >= 0 && (code = stage_unpack(files->packed_fd)))
+		return code;
 	if ((code = map_payload(job, files->payload_fd)) || (code = write_files(job)) ||
 	    (code = take_words(room.options, job->options_count)) ||
 	    (code = take_words(room.arguments, job->arguments_count)) ||
