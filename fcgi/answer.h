@@ -26,6 +26,7 @@ struct stage_result {
 	bool exited;                      /* exit_code counts; else there was none */
 	int exit_code;
 	int signal;                             /* 0: none */
+	bool cached;                            /* a build that need not be done again */
 	struct bytes output[LAUNCH_STREAMS];    /* borrowed from the launch result */
 	uint64_t dropped_bytes[LAUNCH_STREAMS]; /* beyond the cap, or for want of room */
 	struct usage usage;

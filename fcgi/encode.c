@@ -82,6 +82,7 @@ static void put_compile(struct writer *writer, const void *data)
 
 	put_text(writer, "status", job_status_name(result->status));
 	put_text(writer, "message", result->message);
+	put_bool(writer, "cached", result->cached);
 	put_exit(writer, result);
 	put_outputs(writer, result);
 	put_truncated(writer, result);

@@ -370,6 +370,7 @@ static enum launch_end launch_once(struct drive *d, const struct step *step,
 		.limits = step->stage == STAGE_BUILD ? d->build_limits : d->run_limits,
 		.reserve_bytes = built ? larger(run_memory, d->build_limits.memory_bytes)
 				       : run_memory,
+		.cache_domain = d->visit->key ? d->visit->key->id : 0,
 		.files = on_tree ? &d->main_only : d->job.files,
 		.files_count = on_tree ? 1 : d->job.files_count,
 		.options = &d->job.options,
@@ -535,6 +536,7 @@ static int run_build(struct drive *d)
 		return fail_launch(d, end);
 	d->answer.has_compile = true;
 	stage_result_set(&d->answer.compile, &d->build, STAGE_BUILD, &d->build_limits);
+	d->answer.compile.cached = d->build.verdict.cached;
 	stage_ended(d, &d->answer.compile, &d->build);
 	d->answer.compile_us = known(d->answer.compile.usage.wall_us);
 	return keep(d, &d->answer.compile, &d->build);
@@ -667,6 +669,9 @@ static int run_stages(struct drive *d)
 		if (d->answer.compile.status != STATUS_SUCCESS)
 			return 0;
 		flags = WIRE_ON_TREE;
+		/* what a compiler said would be lost with a cached build */
+		if (!d->build.seen_bytes[LAUNCH_STDOUT] && !d->build.seen_bytes[LAUNCH_STDERR])
+			flags |= WIRE_QUIET;
 	}
 	return d->job.tests_count ? run_tests(d, flags) : run_program(d, flags);
 }
