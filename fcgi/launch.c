@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 
 #include "common/io.h"
@@ -165,6 +166,9 @@ static int make_ends(const struct launch_stage *stage, struct ends *ends, uint64
 			return -1;
 		ends->read[i] = pair[0];
 		ends->pass[pipes[i]] = pair[1];
+		/* a program opens /dev/stdout and /dev/stderr anew, and is not who made the pipe */
+		if (fchmod(pair[1], 0666) < 0)
+			return -1;
 		/* our end only: each end of a pipe has flags of its own */
 		if (fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0)
 			return -1;

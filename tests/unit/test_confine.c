@@ -88,7 +88,8 @@ static bool can_wait(const struct world *w)
 	struct pollfd p = { .fd = timer, .events = POLLIN };
 
 	(void)w;
-	return pipe2(ends, O_CLOEXEC) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 &&
+	return pipe2(ends, O_CLOEXEC) == 0 && fchmod(ends[1], 0666) == 0 &&
+	       fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 &&
 	       read(ends[0], &p, 1) < 0 && errno == EAGAIN &&
 	       timerfd_settime(timer, 0, &soon, NULL) == 0 && poll(&p, 1, 5000) == 1 &&
 	       epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &event) == 0 &&
@@ -182,7 +183,8 @@ static bool no_writing(const struct world *w)
 	       refused(open("/dev/null", O_RDONLY | O_TRUNC)) &&
 	       refused(syscall(SYS_openat2, AT_FDCWD, "/dev/null", NULL, 0)) &&
 	       refused(unlink("/nonexistent")) && refused(mkdir("/nonexistent", 0700)) &&
-	       refused(rename("/nonexistent", "/nowhere")) && refused(chmod("/nonexistent", 0));
+	       refused(rename("/nonexistent", "/nowhere")) &&
+	       refused(chmod("/nonexistent", 0)) && refused(fchmod(0, 0644));
 }
 
 static bool no_processes(const struct world *w)
