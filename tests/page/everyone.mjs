@@ -181,14 +181,14 @@ test("screen readers: names for all fields, and the end of a run is said", async
 });
 
 test("reduced motion: nothing moves", async (box) => {
-	const page = await box.page({ l: "python3", c: "import time\ntime.sleep(60)" }, { reducedMotion: "reduce" });
+	const page = await box.page({ l: "python3", c: "import time\ntime.sleep(60)", w: "60" }, { reducedMotion: "reduce" });
 	await page.locator("#run").click();
 	await page.locator("#verdict .busy").waitFor();
 	assert.equal(await page.locator("#verdict .busy").evaluate((node) => getComputedStyle(node, "::before").animationName), "none");
 	assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
 	await page.locator("#cancel").click();
 	await finished(page);
-	const moving = await box.page({ l: "python3", c: "import time\ntime.sleep(60)" });
+	const moving = await box.page({ l: "python3", c: "import time\ntime.sleep(60)", w: "60" });
 	await moving.locator("#run").click();
 	await moving.locator("#verdict .busy").waitFor();
 	assert.ok(await moving.evaluate(() => document.getAnimations().length) > 0, "without the wish there is a sign of life");

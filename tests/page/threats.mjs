@@ -179,6 +179,16 @@ test("threat 167: ten thousand short events, and eight million empty lines", asy
 	await usable(page, "x");
 });
 
+test("threat 167: half a million changes of colour leave the page responsive", async (box) => {
+	const page = await box.page({ l: "python3", c: "print()" });
+	await printed(page, chunks(`${"\x1b[31ma\x1b[42mb".repeat(250000)}END`, 65536));
+	assert.match(await page.locator(".stream.stdout .count").innerText(), /1 line$/);
+	const list = page.locator(".stream.stdout .vlist");
+	await list.evaluate((node) => { node.scrollTop = node.scrollHeight; });
+	await until("the last row", async () => (await list.locator(".rows div").last().textContent()).endsWith("END"));
+	assert.ok(await page.evaluate(() => document.querySelectorAll("*").length) < 20000);
+});
+
 test("threat 168: colours are shown; links, titles and cursor moves are dropped", async (box) => {
 	const E = "\\x1b";
 	const page = await box.page({

@@ -99,6 +99,7 @@ export class AnsiText {
 		this.length = 0;
 		this.lines = new Numbers();
 		this.lines.push(0);
+		this.longest = 0;
 		this.attrAt = new Numbers();
 		this.attrs = new Numbers();
 		this.attr = 0;
@@ -116,11 +117,16 @@ export class AnsiText {
 	}
 
 	add(text) {
+		let start = this.lines.data[this.lines.length - 1];
 		let line = text.indexOf("\n");
 		while (line !== -1) {
-			this.lines.push(this.length + line + 1);
+			const next = this.length + line + 1;
+			this.longest = Math.max(this.longest, next - 1 - start);
+			this.lines.push(next);
+			start = next;
 			line = text.indexOf("\n", line + 1);
 		}
+		this.longest = Math.max(this.longest, this.length + text.length - start);
 		this.blockAt.push(this.length);
 		this.blocks.push(text);
 		this.length += text.length;

@@ -9,7 +9,7 @@ export class RunError extends Error {
 	}
 }
 
-/* A stream that is read slowly is cut by the server, so the page gets a pause only so often. */
+/* So often the page may draw and listen, however fast a stream comes. */
 const PAUSE_MS = 40;
 const pause = () => new Promise((resume) => setTimeout(resume));
 
@@ -24,7 +24,7 @@ async function failure(answer) {
 	return new RunError({ ...error, status: answer.status }, Number(answer.headers.get("Retry-After")) || 0);
 }
 
-async function readLines(body, onLine) {
+async function readLines(body, signal, onLine) {
 	const reader = body.pipeThrough(new TextDecoderStream()).getReader();
 	let rest = [];
 	let last = performance.now();
@@ -38,12 +38,13 @@ async function readLines(body, onLine) {
 			onLine(rest.join(""));
 			rest = [];
 			from = at + 1;
+			if (performance.now() - last > PAUSE_MS) {
+				await pause();
+				signal.throwIfAborted();
+				last = performance.now();
+			}
 		}
 		rest.push(value.slice(from));
-		if (performance.now() - last > PAUSE_MS) {
-			await pause();
-			last = performance.now();
-		}
 	}
 	onLine(rest.join(""));
 }
@@ -63,7 +64,7 @@ export async function run(request, { key, signal, onEvent }) {
 	if (!answer.ok)
 		throw await failure(answer);
 	let closed = false;
-	await readLines(answer.body, (line) => {
+	await readLines(answer.body, signal, (line) => {
 		if (line.trim() === "")
 			return;
 		const event = JSON.parse(line);

@@ -14,6 +14,10 @@ import { t } from "./words.js";
 /* Up to here the whole text is in the page, where the browser can search and select it. */
 const WHOLE_CHARS = 100000;
 const WHOLE_LINES = 2000;
+const WHOLE_COLOURS = 4000;
+
+/* A row that is not wrapped ends somewhere too. */
+const UNWRAPPED_COLUMNS = 2000;
 
 class Rows {
 	constructor(text, columns) {
@@ -57,24 +61,31 @@ class Rows {
 class TextSource {
 	constructor(text) {
 		this.text = text;
-		this.layout = new Rows(text, 4000);
+		this.layout = new Rows(text, UNWRAPPED_COLUMNS);
 	}
 	attach(list) {
 		this.list = list;
 	}
 	resized() {
 		const width = this.list.box.clientWidth - 24;
-		const columns = settings.wrap ? Math.max(20, Math.floor(width / charWidth(this.list.box))) : 4000;
+		const columns = settings.wrap ? Math.max(20, Math.floor(width / charWidth(this.list.box))) : UNWRAPPED_COLUMNS;
 		if (columns !== this.layout.columns)
 			this.layout = new Rows(this.text, columns);
 	}
+	/* As long as every line fits, lines are rows, and millions of them cost nothing. */
+	get fits() {
+		return this.text.longest <= this.layout.columns;
+	}
 	rows() {
+		if (this.fits)
+			return Math.max(1, this.text.lineCount);
 		this.layout.update();
 		return this.layout.from.length;
 	}
 	row(i) {
 		const node = el("div");
-		this.text.render(node, this.layout.from.data[i], this.layout.to.data[i]);
+		const [from, to] = this.fits ? this.text.line(i) : [this.layout.from.data[i], this.layout.to.data[i]];
+		this.text.render(node, from, to);
 		return node;
 	}
 }
@@ -247,11 +258,11 @@ export class Stream {
 
 	drawText() {
 		const { text } = this;
-		if (text.length > WHOLE_CHARS || text.lines.length > WHOLE_LINES) {
+		if (text.length > WHOLE_CHARS || text.lines.length > WHOLE_LINES || text.attrs.length > WHOLE_COLOURS) {
 			if (!this.list)
 				this.startList(new TextSource(text));
 			else
-				this.list.changed(text.length !== this.drawn && this.list.end >= this.list.source.layout.from.length);
+				this.list.changed(text.length !== this.drawn && this.list.end >= this.list.count);
 			this.drawn = text.length;
 			return;
 		}

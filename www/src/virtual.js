@@ -45,6 +45,7 @@ export class VirtualList {
 
 	draw() {
 		const count = this.source.rows();
+		this.count = count;
 		const height = Math.min(count * ROW_PX, MAX_PX);
 		const view = this.box.clientHeight;
 		const shown = Math.ceil(view / ROW_PX);
