@@ -106,6 +106,20 @@ def test_the_loopback_has_no_rate_limit(started):
     assert all(run(port)["stdout"] == "ran\n" for _ in range(40))
 
 
+def test_another_address_has_a_rate_limit(prefix):
+    port = free_port()
+    done = quickstart("--background", "--address", "0.0.0.0", prefix=prefix, port=port)
+    assert done.returncode == 0, done.stderr
+    statuses = []
+    with requests.Session() as session:
+        session.trust_env = False
+        for _ in range(25):
+            answer = session.post(f"http://127.0.0.1:{port}/run", data=b"{", timeout=60)
+            statuses.append(answer.status_code)
+    quickstart("--stop", prefix=prefix)
+    assert statuses[0] == 400 and 429 in statuses, statuses
+
+
 def test_when_it_is_killed_its_processes_end_too(prefix, started):
     pids = all_pids(prefix)
     os.kill(pids["quickstart"], signal.SIGKILL)
