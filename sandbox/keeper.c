@@ -688,7 +688,46 @@ static bool get_ready(struct keeper *k)
 		end_box(k, &k->warm);
 		return false;
 	}
+	atomic_store(&k->config->shared->proven, 1);
 	return true;
+}
+
+/* The first box of the first keeper proves that boxes can be made here at all.
+ * Without that there is no service: the master gives up when we do. */
+static void prove(struct keeper *k)
+{
+	struct error err = ERROR_INIT;
+	struct box box;
+
+	if (k->config->settings->warm) {
+		if (!get_ready(k) && !atomic_load(&k->config->shared->proven))
+			_exit(1);
+		return;
+	}
+	if (start_box(k, &box, BOX_PLAIN, &k->config->settings->policy.run, &err) < 0 ||
+	    box_await(&box, READY_MS, &err) < 0) {
+		complain(k, "", &err);
+		_exit(1);
+	}
+	end_box(k, &box);
+	atomic_store(&k->config->shared->proven, 1);
+}
+
+static void on_ignored(int signal)
+{
+	(void)signal;
+}
+
+/* Signals to the whole group are for the master, who ends us in order. A handler
+ * rather than SIG_IGN: it does not pass on to the boxes. */
+static void leave_signals_to_master(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	struct sigaction action = { .sa_handler = on_ignored, .sa_flags = SA_RESTART };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(signals); i++)
+		sigaction(signals[i], &action, NULL);
 }
 
 static void loop(struct keeper *k)
@@ -756,6 +795,7 @@ noreturn void keeper_main(const struct keeper_config *config)
 	k.tree_fd = k.packed_fd = k.epoll_fd = -1;
 	k.row = &config->shared->row[config->slot];
 	prctl(PR_SET_NAME, "sandpool-keeper", 0, 0, 0);
+	leave_signals_to_master();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		_exit(1);
 	if (keeper_open_slot(config, &k.slot, &k.outside_fd, &k.world_fd, &err) < 0 ||
@@ -763,6 +803,7 @@ noreturn void keeper_main(const struct keeper_config *config)
 		complain(&k, "", &err);
 		_exit(1);
 	}
+	prove(&k);
 	loop(&k);
 	_exit(0);
 }

@@ -40,7 +40,9 @@
 #define BACKLOG_LEAST	16
 #define BALANCE_MS	20	/* between two looks, while some class is busy and another idles */
 #define IDLE_LOOK_MS	100	/* while none is */
-#define RESTART_MS	500	/* between two starts of a keeper that dies at once */
+#define RESTART_MS	250	/* before a dead keeper is replaced, doubled each time ... */
+#define RESTART_MAX_MS	15000	/* ... up to this ... */
+#define GOOD_LIFE_MS	10000	/* ... unless it had lived so long */
 #define PEERS_MAX	16
 #define SLOTS_MAX	1024 /* as the settings allow */
 #define CONTROL_BACKLOG 64
@@ -63,7 +65,7 @@ struct keeper_process {
 	int cache_fd; /* our end; -1: no cache */
 	unsigned wanted; /* the image that it was told to serve */
 	unsigned generation;
-	uint64_t started_ms;
+	uint64_t started_ms, due_ms, delay_ms;
 };
 
 struct master {
@@ -77,6 +79,8 @@ struct master {
 	struct keeper_process *keepers;
 	unsigned slots;
 	int signal_fd, control_fd, lock_fd;
+	bool announced; /* some box has worked, and the manager knows */
+	bool hopeless;  /* none ever did */
 	bool stopping, killing;
 	uint64_t stop_ms;
 };
@@ -129,6 +133,20 @@ static int listen_at(const struct generation *g, const char *name, int backlog, 
 	return fd;
 }
 
+/* The sockets of images that stay are handed on: whoever waits in their lines is
+ * served by the next generation's keepers. */
+static void take_class_sockets(struct generation *g, struct generation *old)
+{
+	size_t i;
+
+	for (i = 0; i < g->images.count; i++) {
+		int from = image_find(&old->images, g->images.image[i].name);
+
+		if (from >= 0)
+			g->listen_fds[i] = steal_fd(&old->listen_fds[from]);
+	}
+}
+
 static int open_class_sockets(struct generation *g, struct error *err)
 {
 	uint64_t line = g->settings.slots + g->settings.queue;
@@ -138,6 +156,8 @@ static int open_class_sockets(struct generation *g, struct error *err)
 	for (i = 0; i < g->images.count; i++) {
 		char name[WIRE_IMAGE_NAME + 16];
 
+		if (g->listen_fds[i] >= 0)
+			continue;
 		snprintf(name, sizeof name, WIRE_SOCKET_CLASS, g->images.image[i].name);
 		g->listen_fds[i] = listen_at(g, name, backlog, err);
 		if (g->listen_fds[i] < 0)
@@ -308,6 +328,14 @@ static void bury_keeper(struct master *m, unsigned slot, int status)
 	close_fd(&keeper->cache_fd);
 	shared_release(m->shared, slot);
 	atomic_store(&m->shared->row[slot].state, SLOT_STARTING);
+	keeper->delay_ms = wanted || clock_ms() >= keeper->started_ms + GOOD_LIFE_MS ? 0
+			   : keeper->delay_ms					      ? 2 * keeper->delay_ms
+										      : RESTART_MS;
+	if (keeper->delay_ms > RESTART_MAX_MS)
+		keeper->delay_ms = RESTART_MAX_MS;
+	keeper->due_ms = clock_ms() + keeper->delay_ms;
+	if (!wanted && status != 0 && !atomic_load(&m->shared->proven))
+		m->hopeless = true;
 	if (!wanted || status != 0)
 		log_event(LOG_ERROR, "slot %u: its keeper ended (%s %d)", slot,
 			  WIFSIGNALED(status) ? "signal" : "status",
@@ -336,7 +364,7 @@ static int keep_alive(struct master *m)
 	unsigned i;
 
 	for (i = 0; i < m->slots && !m->stopping; i++) {
-		uint64_t due = m->keepers[i].started_ms ? m->keepers[i].started_ms + RESTART_MS : 0;
+		uint64_t due = m->keepers[i].due_ms;
 
 		if (m->keepers[i].pid)
 			continue;
@@ -497,6 +525,12 @@ static void reload(struct master *m)
 		generation_free(next);
 		next = NULL;
 	}
+	if (next && strcmp(next->settings.run_directory, old->settings.run_directory) != 0) {
+		error_set(&err, EINVAL, "run-directory changes only with a restart");
+		generation_unmount(next);
+		generation_free(next);
+		next = NULL;
+	}
 	if (!next) {
 		log_event(LOG_ERROR, "reload: %s; the old configuration stays", err.text);
 		notify_send("READY=1");
@@ -504,10 +538,12 @@ static void reload(struct master *m)
 	}
 	if (next->settings.slots != old->settings.slots)
 		log_event(LOG_WARNING, "reload: slots changes only with a restart");
-	/* the names of the sockets are taken: the old ones make room */
+	take_class_sockets(next, old);
 	for (i = 0; i < old->images.count; i++) {
 		char path[300];
 
+		if (old->listen_fds[i] < 0)
+			continue;
 		snprintf(path, sizeof path, "%s/" WIRE_SOCKET_CLASS, old->settings.run_directory,
 			 old->images.image[i].name);
 		unlink(path);
@@ -646,11 +682,22 @@ static int feed_watchdog(uint64_t every_ms)
 	return (int)(last_ms + every_ms - now);
 }
 
+/* Up means that a box has worked. */
+static void announce(struct master *m)
+{
+	if (!atomic_load(&m->shared->proven))
+		return;
+	m->announced = true;
+	log_event(LOG_NOTICE, "%s: %u slots, %zu languages, %zu images", PACKAGE_VERSION, m->slots,
+		  m->now->table->count, m->now->images.count);
+	notify_send("READY=1");
+}
+
 static void loop(struct master *m)
 {
 	uint64_t watchdog_ms = notify_watchdog_ms();
 
-	while (!m->stopping || !all_gone(m)) {
+	while ((!m->stopping || !all_gone(m)) && !m->hopeless) {
 		struct pollfd p[2 + WIRE_IMAGES_MAX + SLOTS_MAX] = {
 			{ m->signal_fd, POLLIN, 0 },
 			{ m->control_fd, POLLIN, 0 },
@@ -659,6 +706,10 @@ static void loop(struct master *m)
 		struct pollfd *caches;
 		int timeout_ms = sooner(keep_alive(m), feed_watchdog(watchdog_ms));
 
+		if (!m->announced) {
+			announce(m);
+			timeout_ms = sooner(timeout_ms, BALANCE_MS);
+		}
 		orphans = watch_orphans(m, p + 2, of);
 		caches = p + 2 + orphans;
 		for (i = 0; i < m->slots; i++)
@@ -691,7 +742,12 @@ static void loop(struct master *m)
 /* Whoever started us may have left anything behind. */
 static int sanitise(struct error *err)
 {
-	struct rlimit files;
+	/* the boxes set their own; what the starter had must not seep through */
+	static const int unbound[] = { RLIMIT_AS,   RLIMIT_CPU,	     RLIMIT_DATA,
+				       RLIMIT_FSIZE, RLIMIT_NPROC,    RLIMIT_RSS,
+				       RLIMIT_STACK, RLIMIT_SIGPENDING };
+	struct rlimit limit;
+	size_t r;
 	int fd;
 
 	do {
@@ -702,11 +758,22 @@ static int sanitise(struct error *err)
 	close(fd);
 	if (close_range(3, ~0U, 0) < 0)
 		return error_errno(err, "close_range");
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return error_errno(err, "RLIMIT_NOFILE");
-	files.rlim_cur = files.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-		return error_errno(err, "RLIMIT_NOFILE");
+	for (r = 0; r <= ARRAY_LEN(unbound); r++) {
+		int which = r < ARRAY_LEN(unbound) ? unbound[r] : RLIMIT_NOFILE;
+
+		if (getrlimit((__rlimit_resource_t)which, &limit) < 0)
+			return error_errno(err, "limit %d", which);
+		/* without CAP_SYS_RESOURCE the hard limit is as far as we can go */
+		limit.rlim_cur = limit.rlim_max;
+		if (r < ARRAY_LEN(unbound)) {
+			const struct rlimit most = { RLIM_INFINITY, RLIM_INFINITY };
+
+			if (setrlimit((__rlimit_resource_t)which, &most) == 0)
+				continue;
+		}
+		if (setrlimit((__rlimit_resource_t)which, &limit) < 0)
+			return error_errno(err, "limit %d", which);
+	}
 	umask(022);
 	/* what the service manager said stays; nothing else is read */
 	{
@@ -842,7 +909,7 @@ static int step_directories(struct master *m, struct error *err)
 	const struct settings *s = &m->now->settings;
 
 	return make_directory(s->run_directory, 0755, err) < 0 ||
-			       make_directory(s->state_directory, 0755, err) < 0
+			       make_directory(s->state_directory, 0750, err) < 0
 		       ? -1
 		       : 0;
 }
@@ -999,11 +1066,16 @@ int main(int argc, char **argv)
 		cgroup_tree_close(m.cgroups);
 		return EXIT_FAILURE;
 	}
-	log_event(LOG_NOTICE, "%s: %u slots, %zu languages, %zu images", PACKAGE_VERSION, m.slots,
-		  m.now->table->count, m.now->images.count);
-	keep_alive(&m);
-	notify_send("READY=1");
 	loop(&m);
+	if (m.hopeless) {
+		log_event(LOG_ERROR, "no box can be made on this host; see sandpool check");
+		stop(&m);
+		stop(&m);
+		while (!all_gone(&m)) {
+			poll(NULL, 0, 10);
+			reap(&m);
+		}
+	}
 	finish(&m);
-	return EXIT_SUCCESS;
+	return m.hopeless ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -25,6 +25,7 @@ struct slot_row {
 
 struct shared {
 	_Atomic uint64_t reserved; /* sum of the rows' */
+	_Atomic uint32_t proven;   /* some keeper has had a box that works */
 	uint64_t budget;
 	uint32_t slots;
 	struct slot_row row[];
