@@ -1,0 +1,800 @@
+/* SPDX-License-Identifier: ISC */
+/* Cases 141 to 158: the supervisor's life, and the host that it shares. 143 and
+ * 146 are in faults.c, 150 in leaks.c; 142 is the workers' and lies elsewhere.
+ * Runs as: root. */
+#define _GNU_SOURCE
+#include "tests/box/cases.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+
+#define STRANGER 65533 /* a user that is neither ours nor the worker */
+
+/* ---- 141, 144, 145: what a crash leaves ---- */
+
+static void master_killed(struct trial *t)
+{
+	struct service_options options = { .slots = 4 };
+	const struct request request = { .arguments = "stay", .limits = { .wall_ms = 30000 } };
+	unsigned count = times(100) / 4 + 1, turn, i;
+	static struct service service;
+	char text[300];
+
+	if (!own_service(t, &options, &service))
+		return;
+	options.same_place = true;
+	if (extent == EXTENT_PART)
+		count = 5; /* kill_sweep does this at random moments */
+	for (turn = 0; turn < count && t->problems == 0; turn++) {
+		struct live live[4] = { 0 };
+
+		for (i = 0; i < ARRAY_LEN(live); i++)
+			live_start(&live[i], &service, &request);
+		for (i = 0; i < ARRAY_LEN(live); i++)
+			live_started(&live[i]);
+		service_kill(&service);
+		check(t, nothing_lives(&service), "programs outlive the master");
+		for (i = 0; i < ARRAY_LEN(live); i++) {
+			live_join(&live[i]);
+			check(t, live[i].outcome.status != STATUS_SUCCESS, "a success");
+			outcome_done(&live[i].outcome);
+		}
+		if (!check(t, service_start(&options, &service, text, sizeof text),
+			   "it does not start again: %s", text))
+			return;
+	}
+	own_service_done(t, &service);
+}
+
+static unsigned left_overs;
+
+static int plant_left_over(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	char below[PATH_MAX];
+
+	(void)st;
+	if (type != FTW_D || ftw->level > 1 || strstr(path, "left-over"))
+		return 0;
+	snprintf(below, sizeof below, "%s/left-over", path);
+	if (mkdir(below, 0755) == 0)
+		left_overs++;
+	return 0;
+}
+
+static int count_left_over(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)ftw;
+	left_overs += type == FTW_D && strstr(path, "/left-over");
+	return 0;
+}
+
+static void stale_things(struct trial *t)
+{
+	struct service_options options = { .slots = 2 };
+	const struct request request = { .arguments = "stay", .limits = { .wall_ms = 30000 } };
+	static struct service service;
+	static struct census first, second;
+	struct live live = { 0 };
+	char text[300];
+	size_t i;
+
+	if (!own_service(t, &options, &service))
+		return;
+	census_settled(&service, &first);
+	live_start(&live, &service, &request);
+	live_started(&live);
+	service_kill_all(&service);
+	live_join(&live);
+	outcome_done(&live.outcome);
+	left_overs = 0;
+	for (i = 0; i < service.groups_count; i++)
+		nftw(service.groups[i], plant_left_over, 16, FTW_PHYS);
+	check(t, left_overs > 0, "no group could be planted");
+	options.same_place = true;
+	if (!check(t, service_start(&options, &service, text, sizeof text),
+		   "it does not start on what a crash left: %s", text))
+		return;
+	left_overs = 0;
+	census_settled(&service, &second);
+	for (i = 0; i < service.groups_count; i++)
+		nftw(service.groups[i], count_left_over, 16, FTW_PHYS);
+	check(t, left_overs == 0, "%u stale groups are still there", left_overs);
+	check(t, first.groups == second.groups, "%zu groups, %zu before", second.groups,
+	      first.groups);
+	own_service_done(t, &service);
+}
+
+/* Moves a process of ours into every group of a run. */
+static unsigned join_groups_of(pid_t pid, pid_t us)
+{
+	static const char *const mounts[] = { "/sys/fs/cgroup/unified", "/sys/fs/cgroup" };
+	char path[PATH_MAX], text[4096], number[16], *line, *save = NULL;
+	unsigned joined = 0;
+	size_t i;
+
+	snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
+	snprintf(number, sizeof number, "%d", us);
+	if (io_read_text_at(AT_FDCWD, path, text, sizeof text) <= 0)
+		return 0;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *controllers = strchr(line, ':') + 1, *group = strchr(controllers, ':');
+
+		if (!strstr(line, "sandpool-test"))
+			continue;
+		*group++ = '\0';
+		for (i = 0; i < ARRAY_LEN(mounts); i++) {
+			snprintf(path, sizeof path, "%s%s%.60s%.2000s/cgroup.procs", mounts[i],
+				 *controllers ? "/" : "", controllers, group);
+			if (io_write_text_at(AT_FDCWD, path, number) == 0)
+				joined++;
+		}
+	}
+	return joined;
+}
+
+static bool child_ended(void *data)
+{
+	int status;
+
+	return waitpid(*(pid_t *)data, &status, WNOHANG) == *(pid_t *)data;
+}
+
+static void planted_survivor(struct trial *t)
+{
+	const struct request request = { .arguments = "stay", .limits = { .wall_ms = 1500 } };
+	struct live live = { 0 };
+	pid_t planted;
+
+	live_start(&live, t->service, &request);
+	live_started(&live);
+	planted = fork();
+	if (planted == 0) {
+		signal(SIGTERM, SIG_IGN);
+		for (;;)
+			pause();
+	}
+	check(t, join_groups_of(program_pid(t->service), planted) > 0, "no group could be joined: %s",
+	      strerror(errno));
+	live_join(&live);
+	check(t, live.outcome.status == STATUS_TIMEOUT, "%s: %s", end_name(live.outcome.end),
+	      job_status_name(live.outcome.status));
+	outcome_done(&live.outcome);
+	if (!check(t, until(child_ended, &planted, PATIENCE_MS), "the planted process lives on")) {
+		kill(planted, SIGKILL);
+		waitpid(planted, NULL, 0);
+	}
+}
+
+/* ---- 147: something is missing ---- */
+
+static void refuses(struct trial *t, const struct service_options *options, const char *what)
+{
+	static struct service service;
+	char text[4096] = "";
+	int status;
+
+	service_spawn(options, &service);
+	status = service_wait(&service);
+	check(t, status != -1 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0),
+	      "%s: it started, or does not end (%x)", what, status);
+	check(t, status == -1 || WIFEXITED(status), "%s: it crashed (%x)", what, status);
+	if (io_read_text_at(AT_FDCWD, service.log, text, sizeof text) <= 0)
+		check(t, false, "%s: it says nothing", what);
+	else
+		check(t, strchr(text, '\n') && strlen(strchr(text, '\n')) <= 1,
+		      "%s: more than one line: %.300s", what, text);
+	service_kill_all(&service);
+	service_forget(&service);
+}
+
+static void as_stranger(void *data)
+{
+	(void)data;
+	if (setgroups(0, NULL) < 0 || setgid(STRANGER) < 0 || setuid(STRANGER) < 0)
+		_exit(0);
+}
+
+static void without_cgroups(void *data)
+{
+	(void)data;
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", "/sys/fs/cgroup", "tmpfs", 0, NULL) < 0)
+		_exit(0);
+}
+
+static void without_pids(void *data)
+{
+	(void)data;
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    umount2("/sys/fs/cgroup/pids", MNT_DETACH) < 0)
+		_exit(0);
+}
+
+static void without_calls(const long *calls, size_t count, int code)
+{
+	struct sock_filter block[32];
+	struct sock_fprog program = { 0, block };
+	size_t i;
+
+	block[program.len++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+							    offsetof(struct seccomp_data, nr));
+	for (i = 0; i < count; i++) {
+		block[program.len++] = (struct sock_filter)BPF_JUMP(
+			BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], 0, 1);
+		block[program.len++] = (struct sock_filter)BPF_STMT(
+			BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)code);
+	}
+	block[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+		_exit(0);
+}
+
+static void without_seccomp(void *data)
+{
+	static const long calls[] = { SYS_seccomp };
+
+	(void)data;
+	without_calls(calls, ARRAY_LEN(calls), ENOSYS);
+}
+
+static void without_namespaces(void *data)
+{
+	static const long calls[] = { SYS_unshare, SYS_clone3, SYS_setns };
+
+	(void)data;
+	without_calls(calls, ARRAY_LEN(calls), EINVAL);
+}
+
+static void without_pivot(void *data)
+{
+	static const long calls[] = { SYS_pivot_root };
+
+	(void)data;
+	without_calls(calls, ARRAY_LEN(calls), ENOSYS);
+}
+
+static void writable_conf(void *data)
+{
+	DIR *dir = opendir(ground.root);
+	const struct dirent *entry;
+
+	(void)data;
+	while (dir && (entry = readdir(dir)) != NULL) {
+		char path[PATH_MAX];
+
+		snprintf(path, sizeof path, "%s/%s/conf", ground.root, entry->d_name);
+		chmod(path, 0666);
+	}
+}
+
+static void fails_closed(struct trial *t)
+{
+	static const struct {
+		const char *what;
+		struct service_options options;
+	} rows[] = {
+		{ "no image", { .conf = "images = [ \"test=/no/such/folder\" ];\n" } },
+		{ "no languages", { .conf = "language-directory = \"/no/such/folder\";\n" } },
+		{ "an unknown key", { .conf = "slotz = 3;\n" } },
+		{ "a bad value", { .conf = "cgroup-parent = \"../x\";\n" } },
+		{ "an unknown user", { .conf = "worker-user = \"no-such-user-here\";\n" } },
+		{ "a configuration that all can write", { .before_exec = writable_conf } },
+		{ "no root", { .before_exec = as_stranger } },
+		{ "no control groups", { .before_exec = without_cgroups } },
+		{ "no seccomp", { .before_exec = without_seccomp } },
+		{ "no namespaces", { .before_exec = without_namespaces } },
+		{ "no pivot_root", { .before_exec = without_pivot } },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(rows); i++)
+		refuses(t, &rows[i].options, rows[i].what);
+}
+
+static void one_controller_missing(struct trial *t)
+{
+	const struct service_options missing = { .before_exec = without_pids };
+	const struct service_options allowed = { .slots = 2,
+						 .before_exec = without_pids,
+						 .conf = "allow-missing = [ \"pids\" ];\n" };
+	static struct service service;
+
+	if (access("/sys/fs/cgroup/pids", F_OK) < 0) {
+		skip(t, "controllers cannot be missing one by one on pure v2");
+		return;
+	}
+	refuses(t, &missing, "no pids controller");
+	if (own_service(t, &allowed, &service))
+		own_service_done(t, &service);
+}
+
+/* ---- 148: reload, drain ---- */
+
+static void reload_under_load(struct trial *t)
+{
+	const struct service_options options = { .slots = 4 };
+	static struct service service;
+	struct canary canaries[3];
+	size_t i;
+
+	if (!own_service(t, &options, &service))
+		return;
+	for (i = 0; i < ARRAY_LEN(canaries); i++)
+		canary_start(&canaries[i], &service);
+	for (i = 0; i < 5; i++) {
+		pause_ms(300);
+		kill(service_master(&service), SIGHUP);
+	}
+	pause_ms(300);
+	for (i = 0; i < ARRAY_LEN(canaries); i++) {
+		canary_stop(&canaries[i]);
+		check(t, canaries[i].sung > 0 && canaries[i].failed == 0, "%u of %u runs failed: %s",
+		      canaries[i].failed, canaries[i].sung, canaries[i].text);
+	}
+	own_service_done(t, &service);
+}
+
+static void term_drains(struct trial *t)
+{
+	const struct service_options options = { .slots = 2 };
+	const struct request sleeps = { .arguments = "sleep 1500" };
+	const struct request stays = { .arguments = "stay", .limits = { .wall_ms = 60000 } };
+	static struct service service;
+	struct live live = { 0 };
+	int status;
+
+	if (!own_service(t, &options, &service))
+		return;
+	live_start(&live, &service, &sleeps);
+	program_pid(&service);
+	kill(service_master(&service), SIGTERM);
+	live_join(&live);
+	check(t, live.outcome.status == STATUS_SUCCESS, "the running one: %s, %s: %s",
+	      end_name(live.outcome.end), job_status_name(live.outcome.status),
+	      live.outcome.err.text);
+	outcome_done(&live.outcome);
+	status = service_wait(&service);
+	check(t, status == 0, "after SIGTERM its status is %x", status);
+	service_kill_all(&service);
+	service_forget(&service);
+
+	memset(&live, 0, sizeof live);
+	if (!own_service(t, &options, &service))
+		return;
+	live_start(&live, &service, &stays);
+	program_pid(&service);
+	kill(service_master(&service), SIGTERM);
+	pause_ms(300);
+	check(t, kill(service_master(&service), SIGTERM) == 0, "it did not wait for the run");
+	live_join(&live);
+	check(t, live.outcome.status != STATUS_SUCCESS, "the second SIGTERM killed nothing");
+	outcome_done(&live.outcome);
+	status = service_wait(&service);
+	check(t, status != -1, "it does not end after the second SIGTERM");
+	check(t, nothing_lives(&service), "programs live on");
+	service_kill_all(&service);
+	service_forget(&service);
+}
+
+/* ---- 149, 151, 152 ---- */
+
+static void two_daemons(struct trial *t)
+{
+	char conf[300], text[300];
+	const struct service_options second = { .slots = 1, .conf = conf };
+
+	snprintf(conf, sizeof conf, "state-directory = \"%s\";\n", t->service->state);
+	refuses(t, &second, "a second daemon on one state folder");
+	snprintf(conf, sizeof conf, "run-directory = \"%s\";\n", t->service->run);
+	refuses(t, &second, "a second daemon on one run folder");
+	check(t, slots_work(t->service, text, sizeof text), "the first one suffered: %s", text);
+}
+
+/* Makes it log: a peer that speaks nonsense. */
+static void make_it_log(const struct service *service, unsigned count)
+{
+	char path[PATH_MAX];
+	unsigned i;
+
+	snprintf(path, sizeof path, "%s/" WIRE_SOCKET_CLASS, service->run, "test");
+	for (i = 0; i < count; i++) {
+		struct error err = ERROR_INIT;
+		int fd = io_connect_unix(path, SOCK_SEQPACKET, false, &err);
+
+		if (fd < 0)
+			continue;
+		io_send(fd, "nonsense", 8, NULL, 0);
+		close(fd);
+	}
+}
+
+static void log_blocked(struct trial *t)
+{
+	struct service_options options = { .slots = 2 };
+	static struct service service;
+	int pair[2], full;
+	char text[300];
+
+	if (!check(t, pipe2(pair, O_NONBLOCK | O_CLOEXEC) == 0, "pipe"))
+		return;
+	while (write(pair[1], "x", 1) == 1) /* nobody reads it */
+		;
+	fcntl(pair[1], F_SETFL, 0); /* and it would block */
+	options.log_fd = pair[1];
+	if (own_service(t, &options, &service)) {
+		make_it_log(&service, times(2000));
+		check(t, slots_work(&service, text, sizeof text), "log full: %s", text);
+		own_service_done(t, &service);
+	}
+	close(pair[0]);
+	close(pair[1]);
+	full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	options.log_fd = full;
+	if (own_service(t, &options, &service)) {
+		make_it_log(&service, 50);
+		check(t, slots_work(&service, text, sizeof text), "log on a full disk: %s", text);
+		own_service_done(t, &service);
+	}
+	close(full);
+}
+
+static void only_pidfds(struct trial *t)
+{
+	char file[96];
+	const char *const under[] = { "strace", "-f", "-q", "-o", file, "-e",
+				      "trace=kill,tkill,tgkill,pidfd_send_signal", NULL };
+	const struct service_options options = { .slots = 2, .under = under };
+	const struct request requests[] = {
+		{ .arguments = "print" },
+		{ .arguments = "stay", .limits = { .wall_ms = 300 } },
+		{ .arguments = "41" },
+		{ .arguments = "39 64" },
+	};
+	static struct service service;
+	unsigned calls = 0;
+	char line[512];
+	FILE *trace;
+	size_t i;
+
+	if (access("/usr/bin/strace", X_OK) < 0) {
+		skip(t, "no strace");
+		return;
+	}
+	snprintf(file, sizeof file, "%s/signals", ground.root);
+	if (!own_service(t, &options, &service))
+		return;
+	for (i = 0; i < ARRAY_LEN(requests); i++) {
+		struct outcome outcome;
+
+		box_run(&service, &requests[i], &outcome);
+		check(t, outcome.end == LAUNCH_DONE, "%s: %s", end_name(outcome.end),
+		      outcome.err.text);
+		outcome_done(&outcome);
+	}
+	own_service_done(t, &service);
+	trace = fopen(file, "re");
+	while (trace && fgets(line, sizeof line, trace)) {
+		const char *at = strstr(line, "kill(");
+
+		calls += strstr(line, "pidfd_send_signal(") != NULL || at != NULL;
+		/* kill(-1, …) is init's, in its own pid namespace */
+		if (at && strstr(line, "SIGKILL") && at[5] != '-')
+			check(t, false, "a number was signalled: %.*s", (int)strcspn(line, "\n"), line);
+	}
+	if (trace)
+		fclose(trace);
+	check(t, calls > 0, "no signal was seen at all");
+}
+
+const struct box_case cases_lifecycle[] = {
+	{ .number = "141", .name = "the master killed during runs",
+	  .promise = "programs dead, ready again, nothing left", .run = master_killed },
+	{ .number = "144", .name = "groups and sockets of a crash", .promise = "cleaned at the start",
+	  .run = stale_things },
+	{ .number = "145", .name = "a foreign process planted in the run's groups",
+	  .promise = "killed, never moved", .run = planted_survivor },
+	{ .number = "147", .name = "something is missing at the start",
+	  .promise = "refused with one line", .run = fails_closed },
+	{ .number = "147b", .name = "one controller is missing",
+	  .promise = "refused, unless allowed", .run = one_controller_missing },
+	{ .number = "148", .name = "reload under load", .promise = "no run fails",
+	  .run = reload_under_load },
+	{ .number = "148b", .name = "SIGTERM, and a second one", .promise = "drains; kills",
+	  .run = term_drains },
+	{ .number = "149", .name = "a second daemon", .promise = "refused; the first goes on",
+	  .run = two_daemons },
+	{ .number = "151", .name = "a log that is full or blocked", .promise = "runs go on",
+	  .run = log_blocked },
+	{ .number = "152", .name = "what is signalled", .promise = "pidfds alone",
+	  .run = only_pidfds },
+	{ 0 },
+};
+
+/* ---- 153: other users of the host ---- */
+
+/* In a child that is the stranger; the bits of its exit code say what worked. */
+static int stranger_tries(const struct service *service)
+{
+	static const char *const names[] = { "control.sock", "box-test.sock" };
+	const struct request request = { .arguments = "print", .wait_ms = 2000 };
+	struct outcome outcome;
+	struct wire_info info;
+	int worked = 0, i;
+	pid_t pid = fork();
+	int status;
+
+	if (pid != 0) {
+		if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+			return -1;
+		return WEXITSTATUS(status);
+	}
+	as_stranger(NULL);
+	for (i = 0; i < 2; i++) {
+		char path[PATH_MAX];
+		struct error err = ERROR_INIT;
+
+		snprintf(path, sizeof path, "%s/%s", service->run, names[i]);
+		if (io_connect_unix(path, SOCK_SEQPACKET, false, &err) >= 0)
+			worked |= 1 << i;
+	}
+	box_run(service, &request, &outcome);
+	if (outcome.end == LAUNCH_DONE)
+		worked |= 4;
+	if (opendir(service->state))
+		worked |= 8;
+	if (launch_query(service->run, &info, &(struct error)ERROR_INIT) == 0)
+		worked |= 16;
+	_exit(worked);
+}
+
+static void other_users(struct trial *t)
+{
+	static const char *const names[] = { "control.sock", "box-test.sock" };
+	const struct service_options options = { .slots = 2 };
+	static struct service service;
+	char path[PATH_MAX];
+	int worked;
+	size_t i;
+
+	if (!own_service(t, &options, &service))
+		return;
+	worked = stranger_tries(&service);
+	check(t, (worked & 3) == 0, "a stranger opens the sockets (%d)", worked);
+	check(t, (worked & 8) == 0, "a stranger reads the state folder");
+	check(t, (worked & 20) == 0, "a stranger is answered (%d)", worked);
+	/* and were the modes wrong, the peer's id still counts */
+	chmod(service.run, 0777);
+	for (i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(path, sizeof path, "%s/%s", service.run, names[i]);
+		chmod(path, 0777);
+	}
+	worked = stranger_tries(&service);
+	check(t, (worked & 3) == 3, "the sockets did not open (%d)", worked);
+	check(t, (worked & 20) == 0, "a stranger is answered by id (%d)", worked);
+	own_service_done(t, &service);
+}
+
+/* ---- 154: paths that somebody else made first ---- */
+
+static void made_by_stranger(const char *path, bool link)
+{
+	if (link) {
+		if (symlink(ground.outside, path) < 0 || lchown(path, STRANGER, STRANGER) < 0)
+			perror(path);
+	} else if (mkdir(path, 0777) < 0 || chown(path, STRANGER, STRANGER) < 0) {
+		perror(path);
+	}
+}
+
+static void paths_made_first(struct trial *t)
+{
+	static const char *const keys[] = { "run-directory", "state-directory" };
+	char shared[96], path[128], conf[256];
+	const struct service_options options = { .conf = conf };
+	struct stat st;
+	int turn;
+
+	snprintf(shared, sizeof shared, "%s/shared", ground.root);
+	mkdir(shared, 0755);
+	chmod(shared, 01777);
+	for (turn = 0; turn < 4; turn++) {
+		snprintf(path, sizeof path, "%s/made-%d", shared, turn);
+		made_by_stranger(path, turn >= 2);
+		snprintf(conf, sizeof conf, "%s = \"%s\";\n", keys[turn % 2], path);
+		refuses(t, &options, turn >= 2 ? "a link of a stranger" : "a folder of a stranger");
+	}
+	check(t, stat(t->service->state, &st) == 0 && st.st_uid == 0 && (st.st_mode & 027) == 0,
+	      "the state folder has mode %o, owner %u", st.st_mode, st.st_uid);
+	check(t, stat(t->service->run, &st) == 0 && st.st_uid == 0 && (st.st_mode & 022) == 0,
+	      "the run folder has mode %o, owner %u", st.st_mode, st.st_uid);
+}
+
+/* ---- 155: ids that others have ---- */
+
+static void with_subuids(void *data)
+{
+	char path[128];
+
+	(void)data;
+	snprintf(path, sizeof path, "%s/subuid", ground.root);
+	write_file(path, "somebody:1879048192:65536\n", 0644);
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount(path, "/etc/subuid", NULL, MS_BIND, NULL) < 0)
+		_exit(0);
+}
+
+static void ids_overlap(struct trial *t)
+{
+	static const struct service_options user = { .conf = "box-ids = 65530;\n" };
+	static const struct service_options subuid = { .conf = "box-ids = 1879048200;\n",
+						       .before_exec = with_subuids };
+
+	refuses(t, &user, "ids that reach over nobody's");
+	if (access("/etc/subuid", F_OK) == 0)
+		refuses(t, &subuid, "ids that reach into a subuid range");
+}
+
+/* ---- 156: an unfriendly start ---- */
+
+static void unfriendly(void *data)
+{
+	const struct rlimit small[] = { { 16, 4096 }, { 1, RLIM_INFINITY }, { 1, RLIM_INFINITY } };
+	sigset_t all;
+	char path[128];
+	int fd, i;
+
+	(void)data;
+	snprintf(path, sizeof path, "%s/outside/file", ground.root);
+	fd = open(path, O_RDWR);
+	dup2(fd, 77);
+	dup2(fd, 3);
+	setrlimit(RLIMIT_NOFILE, &small[0]);
+	setrlimit(RLIMIT_FSIZE, &small[1]);
+	setrlimit(RLIMIT_NPROC, &small[2]);
+	umask(0777);
+	if (chdir("/proc") < 0)
+		_exit(0);
+	for (i = 1; i < 32; i++)
+		signal(i, SIG_IGN);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	close(0);
+	close(1);
+	close(2);
+}
+
+static void unfriendly_start(struct trial *t)
+{
+	static const char *const environment[] = {
+		"PATH=/no/such:.", "LC_ALL=tr_TR.UTF-8", "LANG=xx", "LD_LIBRARY_PATH=/tmp", "IFS=x",
+		"HTTP_COOKIE=secret", "SANDPOOL_SECRET=secret", "TMPDIR=/no/such", "HOME=/no/such",
+		"MALLOC_PERTURB_=85", "POSIXLY_CORRECT=1", "TZ=:/etc/shadow", NULL,
+	};
+	const struct service_options options = { .slots = 2,
+						 .environment = environment,
+						 .before_exec = unfriendly };
+	static struct service service;
+
+	if (!own_service(t, &options, &service))
+		return;
+	run_promising(t, &service, "29");
+	run_promising(t, &service, "51");
+	run_promising(t, &service, "52");
+	run_promising(t, &service, "52-limits");
+	own_service_done(t, &service);
+}
+
+/* ---- 157, 158 ---- */
+
+static void no_set_id_binary(struct trial *t)
+{
+	char path[PATH_MAX], *slash;
+	const struct dirent *entry;
+	unsigned count = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "%s", ground.program);
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)) != NULL) {
+		char file[PATH_MAX], caps[64];
+		struct stat st;
+
+		if (strncmp(entry->d_name, "sandpool", 8) != 0)
+			continue;
+		snprintf(file, sizeof file, "%.3000s/%s", path, entry->d_name);
+		if (stat(file, &st) < 0 || !S_ISREG(st.st_mode))
+			continue;
+		count++;
+		check(t, !(st.st_mode & 06000), "%s has mode %o", entry->d_name, st.st_mode);
+		check(t, getxattr(file, "security.capability", caps, sizeof caps) < 0,
+		      "%s has capabilities", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	check(t, count > 0, "no program found in %s", path);
+}
+
+static unsigned file_lines(const char *path)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char block[8192];
+	unsigned lines = 0;
+	ssize_t n;
+
+	while (fd >= 0 && (n = read(fd, block, sizeof block)) > 0)
+		for (; n > 0; n--)
+			lines += block[n - 1] == '\n';
+	return lines;
+}
+
+static unsigned files_seen;
+
+static int see_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	files_seen += !strcmp(path + ftw->base, "visible-from-outside");
+	return 0;
+}
+
+static void unseen_from_the_host(struct trial *t)
+{
+	static const struct job_file files[] = { { { "main", 4 }, { "x", 1 } },
+						 { { "visible-from-outside", 20 }, { "x", 1 } } };
+	const struct request request = { .arguments = "stay", .files = files, .files_count = 2 };
+	const unsigned before = file_lines("/proc/self/mountinfo");
+	const struct service_options options = { .slots = 2 };
+	static struct service service;
+	struct live live = { 0 };
+
+	if (!own_service(t, &options, &service))
+		return;
+	live_start(&live, &service, &request);
+	check(t, live_started(&live), "it did not start");
+	check(t, file_lines("/proc/self/mountinfo") == before, "the host has %u mounts, %u before",
+	      file_lines("/proc/self/mountinfo"), before);
+	files_seen = 0;
+	nftw(ground.root, see_file, 32, FTW_PHYS);
+	nftw("/run", see_file, 32, FTW_PHYS | FTW_MOUNT);
+	check(t, files_seen == 0, "a search of the host finds the run's file");
+	live_cancel(&live);
+	live_join(&live);
+	outcome_done(&live.outcome);
+	own_service_done(t, &service);
+}
+
+const struct box_case cases_host[] = {
+	{ .number = "153", .name = "another user at the sockets and the state",
+	  .promise = "EACCES, and by its id too", .run = other_users },
+	{ .number = "154", .name = "paths that another user made first", .promise = "refused",
+	  .run = paths_made_first },
+	{ .number = "155", .name = "ids that others have", .promise = "refused", .run = ids_overlap },
+	{ .number = "156", .name = "an unfriendly start", .promise = "nothing of it in a box",
+	  .run = unfriendly_start },
+	{ .number = "157", .name = "set-id programs", .promise = "none", .run = no_set_id_binary },
+	{ .number = "158", .name = "search and mounts on the host", .promise = "no box is seen",
+	  .run = unseen_from_the_host },
+	{ 0 },
+};

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: ISC */
+/* What exists because of a service: its processes and what they hold, the
+ * programs, the control groups. "Clean" means that two of these agree.
+ * Runs as: root. */
+#define _GNU_SOURCE
+#include "tests/box/harness.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define GROUP_SLACK (32 * MIB) /* pages that the kernel hands over late */
+
+/* ---- processes ---- */
+
+static unsigned count_entries(int proc_fd, const char *name)
+{
+	int fd = openat(proc_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct dirent *entry;
+	unsigned count = 0;
+	DIR *dir;
+
+	if (fd < 0)
+		return 0;
+	dir = fdopendir(fd);
+	while (dir && (entry = readdir(dir)) != NULL)
+		count += entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return count;
+}
+
+static unsigned count_lines(int proc_fd, const char *name)
+{
+	cleanup_close int fd = openat(proc_fd, name, O_RDONLY | O_CLOEXEC);
+	char block[16384];
+	unsigned count = 0;
+	ssize_t n;
+
+	while (fd >= 0 && (n = read(fd, block, sizeof block)) > 0)
+		for (; n > 0; n--)
+			count += block[n - 1] == '\n';
+	return count;
+}
+
+static bool read_process(pid_t pid, struct process *ret)
+{
+	struct process p = { .pid = pid };
+	char name[32], text[4096], exe[PATH_MAX];
+	cleanup_close int fd = -1;
+	const char *at;
+	ssize_t n;
+
+	snprintf(name, sizeof name, "/proc/%d", pid);
+	fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || io_read_text_at(fd, "status", text, sizeof text) < 0)
+		return false;
+	at = strstr(text, "\nState:\t");
+	p.state = at ? at[8] : '?';
+	at = strstr(text, "\nPPid:\t");
+	p.parent = at ? atoi(at + 7) : 0;
+	at = strstr(text, "\nUid:\t");
+	p.uid = at ? (uid_t)strtoul(at + 6, NULL, 10) : 0;
+	at = strstr(text, "\nThreads:\t");
+	p.threads = at ? (unsigned)atoi(at + 10) : 0;
+	at = strstr(text, "\nRssAnon:\t");
+	p.rss_kib = at ? strtoull(at + 10, NULL, 10) : 0;
+	n = readlinkat(fd, "exe", exe, sizeof exe - 1);
+	if (n > 0) {
+		exe[n] = '\0';
+		p.ours = !strcmp(exe, ground.program) || !strcmp(exe, ground.faults);
+	}
+	*ret = p;
+	return true;
+}
+
+static void read_holdings(struct process *p)
+{
+	char name[32];
+	cleanup_close int fd = -1;
+
+	snprintf(name, sizeof name, "/proc/%d", p->pid);
+	fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	p->fds = count_entries(fd, "fd");
+	p->mounts = count_lines(fd, "mountinfo");
+}
+
+#define PROCESSES_MAX 8192
+
+struct snapshot {
+	struct process item[PROCESSES_MAX];
+	size_t count;
+};
+
+static void snapshot_take(struct snapshot *s)
+{
+	DIR *dir = opendir("/proc");
+	const struct dirent *entry;
+
+	s->count = 0;
+	while (dir && (entry = readdir(dir)) != NULL && s->count < PROCESSES_MAX)
+		if (atoi(entry->d_name) > 0 && read_process(atoi(entry->d_name), &s->item[s->count]))
+			s->count++;
+	if (dir)
+		closedir(dir);
+}
+
+static bool in_slots(const struct service *service, uid_t uid)
+{
+	return uid >= service->ids_first && uid < service->ids_first + 2 * service->slots;
+}
+
+/* pid is root or a descendant of it, in this snapshot. */
+static bool descends(const struct snapshot *s, pid_t pid, pid_t root)
+{
+	size_t i, depth;
+
+	for (depth = 0; depth < 16 && pid > 1; depth++) {
+		if (pid == root)
+			return true;
+		for (i = 0; i < s->count; i++)
+			if (s->item[i].pid == pid)
+				break;
+		if (i == s->count)
+			return false;
+		pid = s->item[i].parent;
+	}
+	return false;
+}
+
+pid_t service_master(const struct service *service)
+{
+	static struct snapshot s;
+	struct process p;
+	size_t i;
+
+	if (service->pid <= 0)
+		return 0;
+	if (read_process(service->pid, &p) && p.ours)
+		return service->pid;
+	/* started under another program: its child is the master */
+	snapshot_take(&s);
+	for (i = 0; i < s.count; i++)
+		if (s.item[i].ours && s.item[i].parent == service->pid)
+			return s.item[i].pid;
+	return service->pid;
+}
+
+size_t programs(const struct service *service, pid_t *pids, size_t most)
+{
+	static struct snapshot s;
+	size_t i, count = 0;
+
+	snapshot_take(&s);
+	for (i = 0; i < s.count && count < most; i++)
+		if (in_slots(service, s.item[i].uid) && !s.item[i].ours && s.item[i].state != 'Z')
+			pids[count++] = s.item[i].pid;
+	return count;
+}
+
+static bool has_program(void *data)
+{
+	pid_t pid;
+
+	return programs(data, &pid, 1) == 1;
+}
+
+pid_t program_pid(const struct service *service)
+{
+	pid_t pid = 0;
+
+	until(has_program, (void *)(uintptr_t)service, PATIENCE_MS);
+	programs(service, &pid, 1);
+	return pid;
+}
+
+static bool nobody_there(void *data)
+{
+	static struct snapshot s;
+	const struct service *service = data;
+	size_t i;
+
+	snapshot_take(&s);
+	for (i = 0; i < s.count; i++)
+		if (in_slots(service, s.item[i].uid))
+			return false;
+	return true;
+}
+
+bool nothing_lives(const struct service *service)
+{
+	return until(nobody_there, (void *)(uintptr_t)service, PATIENCE_MS);
+}
+
+void service_kill_all(struct service *service)
+{
+	static struct snapshot s;
+	pid_t master = service_master(service);
+	size_t i;
+
+	if (master > 0) {
+		kill(master, SIGSTOP); /* so that it starts nobody while we look */
+		snapshot_take(&s);
+		for (i = 0; i < s.count; i++)
+			if (descends(&s, s.item[i].pid, master))
+				kill(s.item[i].pid, SIGKILL);
+		kill(master, SIGKILL);
+		service_wait(service);
+	}
+	snapshot_take(&s);
+	for (i = 0; i < s.count; i++)
+		if (in_slots(service, s.item[i].uid))
+			kill(s.item[i].pid, SIGKILL);
+}
+
+/* ---- control groups ---- */
+
+struct search {
+	const char *name;
+	struct service *service;
+};
+
+static void search_groups(int dir_fd, const char *path, const struct search *search, int depth)
+{
+	DIR *dir = fdopendir(dir_fd);
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)) != NULL) {
+		char below[PATH_MAX];
+		int fd;
+
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		if (snprintf(below, sizeof below, "%s/%s", path, entry->d_name) >=
+		    (int)sizeof below)
+			continue;
+		if (!strcmp(entry->d_name, search->name)) {
+			struct service *s = search->service;
+
+			if (s->groups_count < ARRAY_LEN(s->groups))
+				memcpy(s->groups[s->groups_count++], below, strlen(below) + 1);
+			continue;
+		}
+		fd = depth > 0 ? openat(dirfd(dir), entry->d_name,
+					O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+			       : -1;
+		if (fd >= 0)
+			search_groups(fd, below, search, depth - 1);
+	}
+	if (dir)
+		closedir(dir);
+	else
+		close(dir_fd);
+}
+
+static void find_groups(struct service *service)
+{
+	const struct search search = { service->parent, service };
+	FILE *mounts = fopen("/proc/self/mounts", "re");
+	char line[1024], path[512], type[64];
+
+	while (mounts && fgets(line, sizeof line, mounts)) {
+		int fd;
+
+		if (sscanf(line, "%*s %511s %63s", path, type) != 2 ||
+		    strncmp(type, "cgroup", 6) != 0)
+			continue;
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0)
+			search_groups(fd, path, &search, 6);
+	}
+	if (mounts)
+		fclose(mounts);
+}
+
+static size_t groups_seen;
+
+static int count_group(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)path;
+	(void)st;
+	groups_seen += type == FTW_D && ftw->level > 0;
+	return 0;
+}
+
+static uint64_t group_memory(const struct service *service)
+{
+	static const char *const names[] = { "memory.usage_in_bytes", "memory.current" };
+	size_t i, k;
+
+	for (i = 0; i < service->groups_count; i++)
+		for (k = 0; k < ARRAY_LEN(names); k++) {
+			char path[PATH_MAX + 32], text[32];
+
+			snprintf(path, sizeof path, "%s/%s", service->groups[i], names[k]);
+			if (io_read_text_at(AT_FDCWD, path, text, sizeof text) > 0)
+				return strtoull(text, NULL, 10);
+		}
+	return 0;
+}
+
+static void count_groups(struct service *service, struct census *census)
+{
+	size_t i;
+
+	if (service->groups_count == 0 || access(service->groups[0], F_OK) < 0) {
+		service->groups_count = 0;
+		find_groups(service);
+	}
+	groups_seen = 0;
+	for (i = 0; i < service->groups_count; i++)
+		nftw(service->groups[i], count_group, 16, FTW_PHYS);
+	census->groups = groups_seen;
+	census->memory_bytes = group_memory(service);
+}
+
+/* ---- the census ---- */
+
+static int by_holdings(const void *a, const void *b)
+{
+	const struct process *x = a, *y = b;
+
+	if (x->fds != y->fds)
+		return x->fds < y->fds ? -1 : 1;
+	if (x->threads != y->threads)
+		return x->threads < y->threads ? -1 : 1;
+	if (x->mounts != y->mounts)
+		return x->mounts < y->mounts ? -1 : 1;
+	return 0;
+}
+
+static pthread_mutex_t census_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void census_take(const struct service *service, struct census *ret_census)
+{
+	static struct snapshot s;
+	pid_t master = service_master(service);
+	size_t i;
+
+	pthread_mutex_lock(&census_lock);
+	memset(ret_census, 0, sizeof *ret_census);
+	snapshot_take(&s);
+	for (i = 0; i < s.count; i++) {
+		struct process *p = &s.item[i];
+
+		if (in_slots(service, p->uid)) {
+			if (p->ours && p->state != 'Z')
+				ret_census->inits++;
+			else
+				ret_census->strangers++;
+		} else if (master > 0 && descends(&s, p->pid, master) &&
+			   ret_census->service_count < CENSUS_MAX) {
+			read_holdings(p);
+			ret_census->service[ret_census->service_count++] = *p;
+		}
+	}
+	qsort(ret_census->service, ret_census->service_count, sizeof ret_census->service[0],
+	      by_holdings);
+	count_groups((struct service *)(uintptr_t)service, ret_census);
+	pthread_mutex_unlock(&census_lock);
+}
+
+static bool differ(const struct census *before, const struct census *now, char *text, size_t size)
+{
+	size_t i;
+
+	if (now->strangers) {
+		snprintf(text, size, "%zu processes of the programs' users live", now->strangers);
+		return true;
+	}
+	if (now->inits != before->inits) {
+		snprintf(text, size, "%zu inits wait, %zu before", now->inits, before->inits);
+		return true;
+	}
+	if (now->groups != before->groups) {
+		snprintf(text, size, "%zu control groups, %zu before", now->groups, before->groups);
+		return true;
+	}
+	if (now->service_count != before->service_count) {
+		snprintf(text, size, "%zu service processes, %zu before", now->service_count,
+			 before->service_count);
+		return true;
+	}
+	for (i = 0; i < now->service_count; i++) {
+		const struct process *a = &before->service[i], *b = &now->service[i];
+
+		if (by_holdings(a, b) != 0) {
+			snprintf(text, size,
+				 "process %d holds %u descriptors, %u threads, %u mounts; one held "
+				 "%u, %u, %u before",
+				 b->pid, b->fds, b->threads, b->mounts, a->fds, a->threads, a->mounts);
+			return true;
+		}
+	}
+	if (now->memory_bytes > before->memory_bytes + GROUP_SLACK) {
+		snprintf(text, size, "%llu bytes stay charged, %llu before",
+			 (unsigned long long)now->memory_bytes,
+			 (unsigned long long)before->memory_bytes);
+		return true;
+	}
+	return false;
+}
+
+bool census_returns(const struct service *service, const struct census *before, char *text,
+		    size_t size)
+{
+	static struct census now;
+	uint64_t end = clock_ms() + PATIENCE_MS;
+
+	for (;;) {
+		census_take(service, &now);
+		if (!differ(before, &now, text, size))
+			return true;
+		if (clock_ms() >= end)
+			return false;
+		pause_ms(20);
+	}
+}
+
+bool slots_work(const struct service *service, char *text, size_t size)
+{
+	struct live *live = calloc(service->slots, sizeof *live);
+	struct request request = { .arguments = "print", .limits = { .memory_bytes = 16 * MIB } };
+	bool good = live != NULL;
+	unsigned i;
+
+	for (i = 0; live && i < service->slots; i++)
+		live_start(&live[i], service, &request);
+	for (i = 0; live && i < service->slots; i++) {
+		live_join(&live[i]);
+		if (live[i].outcome.status != STATUS_SUCCESS || strcmp(live[i].outcome.out, "1\n")) {
+			snprintf(text, size, "%s, %s: %s", end_name(live[i].outcome.end),
+				 job_status_name(live[i].outcome.status), live[i].outcome.err.text);
+			good = false;
+		}
+		outcome_done(&live[i].outcome);
+	}
+	free(live);
+	return good;
+}
+
+bool census_settled(const struct service *service, struct census *ret_census)
+{
+	static struct census first;
+	uint64_t end = clock_ms() + PATIENCE_MS;
+	char text[200];
+	int turn;
+
+	for (turn = 0; turn < 3; turn++)
+		if (!slots_work(service, text, sizeof text))
+			return false;
+	census_take(service, &first);
+	while (clock_ms() < end) {
+		pause_ms(200);
+		census_take(service, ret_census);
+		if (!differ(&first, ret_census, text, sizeof text))
+			return true;
+		first = *ret_census;
+	}
+	return false;
+}
+
+uint64_t mem_available_bytes(void)
+{
+	char text[8192];
+	const char *at;
+
+	if (io_read_text_at(AT_FDCWD, "/proc/meminfo", text, sizeof text) < 0)
+		return 0;
+	at = strstr(text, "MemAvailable:");
+	return at ? strtoull(at + 13, NULL, 10) * 1024 : 0;
+}
+
+/* ---- the kernel log ---- */
+
+static int log_fd = -1;
+
+void kernel_log_mark(void)
+{
+	log_fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (log_fd >= 0)
+		lseek(log_fd, 0, SEEK_END);
+}
+
+bool kernel_log_clean(char *text, size_t size)
+{
+	static const char *const words[] = {
+		"WARNING:", "BUG:", "Oops", "general protection", "blocked for more than",
+		"kernel panic", "soft lockup", "rcu_sched", "KASAN", "UBSAN", "refcount_t",
+	};
+	char line[8192];
+	bool clean = true;
+	ssize_t n;
+	size_t i;
+
+	while (log_fd >= 0) {
+		n = read(log_fd, line, sizeof line - 1);
+		if (n < 0 && errno == EPIPE)
+			continue; /* overwritten: the next read goes on behind the gap */
+		if (n <= 0)
+			break;
+		line[n] = '\0';
+		for (i = 0; i < ARRAY_LEN(words); i++)
+			if (strstr(line, words[i]) && clean) {
+				snprintf(text, size, "%.*s", (int)strcspn(line, "\n"), line);
+				clean = false;
+			}
+	}
+	return clean;
+}
