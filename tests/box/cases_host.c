@@ -163,6 +163,7 @@ static void planted_survivor(struct trial *t)
 {
 	const struct request request = { .arguments = "stay", .limits = { .wall_ms = 1500 } };
 	struct live live = { 0 };
+	unsigned joined;
 	pid_t planted;
 
 	live_start(&live, t->service, &request);
@@ -173,8 +174,8 @@ static void planted_survivor(struct trial *t)
 		for (;;)
 			pause();
 	}
-	check(t, join_groups_of(program_pid(t->service), planted) > 0, "no group could be joined: %s",
-	      strerror(errno));
+	joined = join_groups_of(program_pid(t->service, "stay"), planted);
+	check(t, joined > 0, "no group could be joined: %s", strerror(errno));
 	live_join(&live);
 	check(t, live.outcome.status == STATUS_TIMEOUT, "%s: %s", end_name(live.outcome.end),
 	      job_status_name(live.outcome.status));
@@ -190,7 +191,7 @@ static void planted_survivor(struct trial *t)
 static void refuses(struct trial *t, const struct service_options *options, const char *what)
 {
 	static struct service service;
-	char text[4096] = "";
+	static char text[65536];
 	int status;
 
 	service_spawn(options, &service);
@@ -198,8 +199,9 @@ static void refuses(struct trial *t, const struct service_options *options, cons
 	check(t, status != -1 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0),
 	      "%s: it started, or does not end (%x)", what, status);
 	check(t, status == -1 || WIFEXITED(status), "%s: it crashed (%x)", what, status);
+	text[0] = '\0';
 	if (io_read_text_at(AT_FDCWD, service.log, text, sizeof text) <= 0)
-		check(t, false, "%s: it says nothing", what);
+		check(t, false, "%s: it says nothing, or no end of things", what);
 	else
 		check(t, strchr(text, '\n') && strlen(strchr(text, '\n')) <= 1,
 		      "%s: more than one line: %.300s", what, text);
@@ -293,7 +295,6 @@ static void fails_closed(struct trial *t)
 		const char *what;
 		struct service_options options;
 	} rows[] = {
-		{ "no image", { .conf = "images = [ \"test=/no/such/folder\" ];\n" } },
 		{ "no languages", { .conf = "language-directory = \"/no/such/folder\";\n" } },
 		{ "an unknown key", { .conf = "slotz = 3;\n" } },
 		{ "a bad value", { .conf = "cgroup-parent = \"../x\";\n" } },
@@ -309,6 +310,32 @@ static void fails_closed(struct trial *t)
 
 	for (i = 0; i < ARRAY_LEN(rows); i++)
 		refuses(t, &rows[i].options, rows[i].what);
+}
+
+/* An image that is not there takes its languages with it, and says so; there is no
+ * run without it. */
+static void image_missing(struct trial *t)
+{
+	const struct service_options options = {
+		.slots = 1, .conf = "images = [ \"test=/no/such/folder\" ];\n",
+	};
+	const struct request request = { .arguments = "print", .wait_ms = 1000 };
+	static struct service service;
+	struct outcome outcome;
+	struct wire_info info;
+	struct error err = ERROR_INIT;
+	uint64_t end = clock_ms() + PATIENCE_MS;
+
+	service_spawn(&options, &service);
+	while (launch_query(service.run, &info, &err) < 0 && clock_ms() < end)
+		pause_ms(20);
+	box_run(&service, &request, &outcome);
+	check(t, outcome.end == LAUNCH_DOWN || outcome.end == LAUNCH_REFUSED, "%s, %s",
+	      end_name(outcome.end), job_status_name(outcome.status));
+	outcome_done(&outcome);
+	check(t, service_said(&service, "/no/such/folder"), "the log does not name it");
+	service_kill_all(&service);
+	service_forget(&service);
 }
 
 static void one_controller_missing(struct trial *t)
@@ -366,7 +393,7 @@ static void term_drains(struct trial *t)
 	if (!own_service(t, &options, &service))
 		return;
 	live_start(&live, &service, &sleeps);
-	program_pid(&service);
+	program_pid(&service, "sleep");
 	kill(service_master(&service), SIGTERM);
 	live_join(&live);
 	check(t, live.outcome.status == STATUS_SUCCESS, "the running one: %s, %s: %s",
@@ -382,7 +409,7 @@ static void term_drains(struct trial *t)
 	if (!own_service(t, &options, &service))
 		return;
 	live_start(&live, &service, &stays);
-	program_pid(&service);
+	program_pid(&service, "stay");
 	kill(service_master(&service), SIGTERM);
 	pause_ms(300);
 	check(t, kill(service_master(&service), SIGTERM) == 0, "it did not wait for the run");
@@ -517,6 +544,8 @@ const struct box_case cases_lifecycle[] = {
 	  .promise = "refused with one line", .run = fails_closed },
 	{ .number = "147b", .name = "one controller is missing",
 	  .promise = "refused, unless allowed", .run = one_controller_missing },
+	{ .number = "147c", .name = "an image is missing", .promise = "nothing runs without it",
+	  .run = image_missing },
 	{ .number = "148", .name = "reload under load", .promise = "no run fails",
 	  .run = reload_under_load },
 	{ .number = "148b", .name = "SIGTERM, and a second one", .promise = "drains; kills",

@@ -96,7 +96,7 @@ static void no_swap(struct trial *t)
 
 	live_start(&live, t->service, &request);
 	live_started(&live);
-	pid = program_pid(t->service);
+	pid = program_pid(t->service, "stay");
 	if (group_file_of(pid, "0::", "/sys/fs/cgroup", "memory.swap.max", path, sizeof path) &&
 	    io_read_text_at(AT_FDCWD, path, text, sizeof text) > 0)
 		told = check(t, atoi(text) == 0 && text[0] == '0', "memory.swap.max is %s", text);

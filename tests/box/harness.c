@@ -264,6 +264,8 @@ static void make_absolute(char *path)
 		memcpy(path, real, strlen(real) + 1);
 }
 
+static void prepare_groups(void);
+
 void ground_make(void)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -273,7 +275,7 @@ void ground_make(void)
 		tap_skip_all("needs root");
 	find_program(ground.program, sizeof ground.program, "SANDBOXD", "sandpool-sandboxd");
 	find_program(ground.faults, sizeof ground.faults, "SANDBOXD_FAULTS",
-		     "tests/box/sandpool-sandboxd-faults");
+		     "sandpool-sandboxd-faults");
 	find_program(ground.hostile, sizeof ground.hostile, "HOSTILE", "tests/box/hostile");
 	if (access(ground.program, X_OK) < 0 || access(ground.hostile, X_OK) < 0)
 		give_up("build first: %s and %s", ground.program, ground.hostile);
@@ -294,6 +296,7 @@ void ground_make(void)
 	snprintf(ground.languages, sizeof ground.languages, "%s/languages", ground.root);
 	snprintf(ground.empty, sizeof ground.empty, "%s/images", ground.root);
 	snprintf(ground.outside, sizeof ground.outside, "%s/outside", ground.root);
+	prepare_groups();
 	make_image();
 	make_languages();
 	if (mkdir(ground.empty, 0755) < 0 || mkdir(ground.outside, 0755) < 0)
@@ -407,22 +410,49 @@ static void service_place(struct service *service)
 	snprintf(service->conf, sizeof service->conf, "%s/conf", service->root);
 	snprintf(service->log, sizeof service->log, "%s/log", service->root);
 	snprintf(service->parent, sizeof service->parent, "sandpool-test-%d-%u", getpid(), n);
-	/* far from the preset, and apart from those of a test that runs beside us */
-	service->ids_first = 0x71000000u + ((uint64_t)(getpid() % 4096) << 12) + (n % 16) * 128;
+	/* far from the preset, and apart from those of a test that runs beside us; the
+	 * first service has its ids alone, because it lives as long as we do */
+	service->ids_first = 0x71000000u + ((uint64_t)(getpid() % 4096) << 12) +
+			     (n ? 1 + n % 31 : 0) * 128;
 	if (mkdir(service->root, 0755) < 0)
 		give_up("%s: %s", service->root, strerror(errno));
 }
 
 /* On pure v2 a group that holds processes cannot be divided. The service manager
- * gives each service a group of its own; so do we. */
-static void enter_own_group(const char *name)
+ * gives each service a group of its own; so do we: below ours where that was
+ * delegated to us, else at the top. */
+static char groups_base[PATH_MAX]; /* empty: not pure v2 */
+
+static void prepare_groups(void)
 {
-	char path[PATH_MAX];
+	static const char top[] = "/sys/fs/cgroup", wanted[] = "+memory +pids +cpu";
+	char own[PATH_MAX / 2], path[PATH_MAX], text[PATH_MAX / 2];
 
 	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) < 0)
 		return;
-	io_write_text_at(AT_FDCWD, "/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids +cpu");
-	snprintf(path, sizeof path, "/sys/fs/cgroup/%s-service", name);
+	snprintf(groups_base, sizeof groups_base, "%s", top);
+	snprintf(path, sizeof path, "%s/cgroup.subtree_control", top);
+	io_write_text_at(AT_FDCWD, path, wanted);
+	if (io_read_text_at(AT_FDCWD, "/proc/self/cgroup", text, sizeof text) <= 0 ||
+	    sscanf(text, "0::%2000s", own) != 1 || !strcmp(own, "/"))
+		return;
+	snprintf(path, sizeof path, "%s%s/driver", top, own);
+	if (mkdir(path, 0755) < 0)
+		return;
+	strcat(path, "/cgroup.procs");
+	io_write_text_at(AT_FDCWD, path, "0");
+	snprintf(path, sizeof path, "%s%s/cgroup.subtree_control", top, own);
+	if (io_write_text_at(AT_FDCWD, path, wanted) == 0)
+		snprintf(groups_base, sizeof groups_base, "%s%s", top, own);
+}
+
+static void enter_own_group(const char *name)
+{
+	char path[PATH_MAX + 100];
+
+	if (!groups_base[0])
+		return;
+	snprintf(path, sizeof path, "%s/%s-service", groups_base, name);
 	mkdir(path, 0755);
 	strcat(path, "/cgroup.procs");
 	io_write_text_at(AT_FDCWD, path, "0");
@@ -597,16 +627,22 @@ static int remove_group(const char *path, const struct stat *st, int type, struc
 
 void service_forget(struct service *service)
 {
-	char path[PATH_MAX];
-	struct census census;
+	char path[PATH_MAX + 100];
+	static struct census census;
+	unsigned tries;
 	size_t i;
 
 	service->groups_count = 0;
 	census_take(service, &census); /* finds the groups */
 	for (i = 0; i < service->groups_count; i++)
-		nftw(service->groups[i], remove_group, 32, FTW_DEPTH | FTW_PHYS);
-	snprintf(path, sizeof path, "/sys/fs/cgroup/%s-service", service->parent);
-	nftw(path, remove_group, 32, FTW_DEPTH | FTW_PHYS);
+		for (tries = 0; tries < 100 && access(service->groups[i], F_OK) == 0; tries++) {
+			if (tries)
+				pause_ms(50); /* what was just killed is still leaving */
+			nftw(service->groups[i], remove_group, 32, FTW_DEPTH | FTW_PHYS);
+		}
+	snprintf(path, sizeof path, "%s/%s-service", groups_base, service->parent);
+	if (groups_base[0])
+		nftw(path, remove_group, 32, FTW_DEPTH | FTW_PHYS);
 	remove_tree(service->root);
 	unlist(service);
 }
@@ -871,7 +907,7 @@ static void *canary_thread(void *data)
 {
 	struct canary *canary = data;
 
-	while (!canary->stop) {
+	do { /* once at least, however short the case */
 		struct request request = { .arguments = "print",
 					   .limits = { .memory_bytes = 16 * MIB } };
 		struct outcome outcome;
@@ -888,7 +924,7 @@ static void *canary_thread(void *data)
 		outcome_done(&outcome);
 		for (i = 0; i < 10 && !canary->stop; i++)
 			pause_ms(20);
-	}
+	} while (!canary->stop);
 	return NULL;
 }
 

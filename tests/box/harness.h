@@ -147,6 +147,8 @@ struct census {
 	size_t strangers; /* of the slots' users, anything else */
 	size_t groups;	  /* directories below the parent groups */
 	uint64_t memory_bytes; /* charged to the parent group; 0 where not told */
+	unsigned mounts_most;  /* that one keeper may have; of a settled census */
+	unsigned master_mounts;
 };
 void census_take(const struct service *service, struct census *ret_census);
 /* A census that two looks agree on, after every slot was used. */
@@ -158,10 +160,8 @@ bool census_returns(const struct service *service, const struct census *before, 
 bool slots_work(const struct service *service, char *text, size_t size);
 /* Nothing lives with the users of the slots. */
 bool nothing_lives(const struct service *service);
-/* A live program (not an init) of the slots' users; 0 when there is none in time. */
-pid_t program_pid(const struct service *service);
-/* All of them; how many. */
-size_t programs(const struct service *service, pid_t *pids, size_t most);
+/* A live program with that word in its command line; 0 when there is none in time. */
+pid_t program_pid(const struct service *service, const char *word);
 
 uint64_t mem_available_bytes(void);
 bool until(bool (*holds)(void *data), void *data, uint64_t patience_ms);

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "tests/box/hostile.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <pthread.h>
@@ -320,6 +321,7 @@ static int case_50_signals(char **words)
 	for (i = 1; i < 32; i++)
 		if (i != SIGKILL && i != SIGSTOP)
 			signal((int)i, SIG_IGN);
+	signal(34, SIG_IGN);
 	signal(64, SIG_IGN);
 	for (i = 0; i < ARRAY_LEN(signals); i++) {
 		long pid = CALL(SYS_clone, signals[i] | CLONE_UNTRACED, 0);
@@ -504,6 +506,41 @@ static int case_55(char **words)
 	return 0;
 }
 
+/* Every fence in one look: a box in which one is missing is a weaker box. */
+static int case_fence(char **words)
+{
+	char name[64];
+	DIR *dir;
+	const struct dirent *entry;
+	int fd;
+
+	want("unshare", CALL(SYS_unshare, 0x10000000), EPERM);
+	want("mount", CALL(SYS_mount, (long)"none", (long)"/tmp", (long)"tmpfs", 0, 0), EPERM);
+	want("socket", CALL(SYS_socket, 2, 1, 0), EAFNOSUPPORT);
+	want("setuid", CALL(SYS_setuid, 0), EPERM);
+	want("/etc/passwd", open("/etc/passwd", O_WRONLY), EACCES, EROFS);
+	want("/sys/kernel", access("/sys/kernel", F_OK), ENOENT);
+	want("/t/open/new", access("/t/open/new", F_OK), ENOENT);
+	want("/dev/shm", open("/dev/shm/x", O_WRONLY | O_CREAT, 0600), OK);
+	want("/tmp", open("/tmp/x", O_WRONLY | O_CREAT, 0600), OK);
+	if (gethostname(name, sizeof name) < 0 || strcmp(name, "box") != 0)
+		differs("host name %s", name);
+	for (fd = 6; fd < 100; fd++) /* 3, 4 and 5 are ours by now */
+		want("descriptor", fcntl(fd, F_GETFD), EBADF);
+	dir = opendir("/proc");
+	while (dir && (entry = readdir(dir)) != NULL)
+		if (atoi(entry->d_name) > 0 && atoi(entry->d_name) != getpid())
+			differs("process %s is seen", entry->d_name);
+	if (!dir)
+		differs("no /proc");
+	if (getuid() != 1000 || getgid() != 1000 || getppid() != 1)
+		differs("ids %u %u, parent %d", getuid(), getgid(), getppid());
+	case_51(words);
+	case_52(words);
+	case_52_limits(words);
+	return case_39(words);
+}
+
 /* Stays until it is ended; says that it is there. */
 static int case_stay(char **words)
 {
@@ -543,6 +580,7 @@ const struct attack attacks_proc[] = {
 	{ "52-limits", case_52_limits },
 	{ "54", case_54 },
 	{ "55", case_55 },
+	{ "fence", case_fence },
 	{ "stay", case_stay },
 	{ "sleep", case_sleep },
 	{ NULL, NULL },
