@@ -368,6 +368,7 @@ static void take_message(struct attempt *a, struct error *err)
 
 		finish(a, a->taken ? LAUNCH_LOST : end);
 	} else {
+		error_set(err, EPROTO, "sandboxd sent something else than was due");
 		finish(a, LAUNCH_LOST);
 	}
 }

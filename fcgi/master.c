@@ -151,6 +151,35 @@ static bool is_listening(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
 }
 
+/* One master for a path. The lock is this process's alone: when it is killed, workers
+ * may go on for a while with what they have, and hold the old socket open, but the
+ * next master takes the path over. -1 when another master lives. */
+static int lock_path(const char *path, struct error *err)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	cleanup_free char *name = NULL;
+	bool known;
+	int fd;
+
+	if (asprintf(&name, "%s.lock", path) < 0) {
+		name = NULL;
+		return error_set(err, ENOMEM, "out of memory");
+	}
+	known = access(name, F_OK) == 0;
+	/* stays open as long as we live; a second lock of ours would give it up */
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return error_errno(err, "%s", name);
+	if (fcntl(fd, F_SETLK, &whole) < 0) {
+		close(fd);
+		return error_set(err, EADDRINUSE, "%s: another pool has it", path);
+	}
+	/* what a pool before us left behind */
+	if (known && unlink(path) < 0 && errno != ENOENT)
+		return error_errno(err, "unlink %s", path);
+	return 0;
+}
+
 static int bind_own(enum child_kind kind, struct error *err)
 {
 	const struct settings *settings = &master.pool.settings;
@@ -162,6 +191,10 @@ static int bind_own(enum child_kind kind, struct error *err)
 		path = NULL;
 	if (!path)
 		return error_set(err, ENOMEM, "out of memory");
+	if (lock_path(path, err) < 0) {
+		free(path);
+		return -1;
+	}
 	if (group == (gid_t)-1)
 		log_event(LOG_WARNING, "socket-group: there is no group \"%s\"",
 			  settings->socket_group);

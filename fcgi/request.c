@@ -12,9 +12,13 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/io.h"
+
+#define WAITED_MIN_S 0.010
+#define WAITED_MAX_S 60
 
 /* A process handles one request at a time: what the library holds is here. */
 static FCGX_Request fcgx;
@@ -116,6 +120,24 @@ static void take_path(struct request *request)
 		request->path[0] = '\0';
 }
 
+/* The web server tells when it passed the request on ($msec: seconds with a fraction);
+ * since then it has stood in the socket's queue. That clock is coarse, and another host's
+ * may be another: what is little, or cannot be, is nothing. */
+static void take_waited(struct request *request)
+{
+	const char *text = request_param(request, "REQUEST_START");
+	struct timespec now;
+	double waited_s;
+	char *end;
+
+	if (!text || *text < '0' || *text > '9')
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	waited_s = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - strtod(text, &end);
+	if (!*end && waited_s > WAITED_MIN_S && waited_s < WAITED_MAX_S)
+		request->waited_us = (uint64_t)(waited_s * 1e6);
+}
+
 static void take_basics(struct request *request)
 {
 	request->method = request_param(request, "REQUEST_METHOD");
@@ -124,6 +146,7 @@ static void take_basics(struct request *request)
 	request->head_only = !strcmp(request->method, "HEAD");
 	take_id(request);
 	take_path(request);
+	take_waited(request);
 }
 
 static void request_clear(struct request *request)

@@ -29,7 +29,8 @@ struct request {
 	bool gone;      /* the client left, or takes nothing: do not write */
 	bool head_only; /* HEAD: the body of the answer is not sent */
 	int client_fd;  /* a hang-up here means that the client left */
-	uint64_t start_us;
+	uint64_t start_us;  /* when we had it */
+	uint64_t waited_us; /* before that, at our door, as far as the web server tells */
 	uint64_t bytes_in, bytes_out;
 	int http_status; /* 0 until the head of the answer was written */
 };

@@ -22,6 +22,7 @@
 #define TICK_US		500000	 /* how soon a server that stops is noticed */
 #define NEXT_STAGE_US	10000000 /* how long the box of a later stage may take */
 #define AGAIN_MS	20	 /* between two tries to get a box */
+#define LEAST_WAIT_US	20000	 /* enough for a slot that is free */
 #define STALE_US	1000000	 /* what sandboxd said of its images may have changed */
 
 /* Everything about one request while it is driven through its stages. */
@@ -46,7 +47,7 @@ struct drive {
 	struct launch_result build, run, *tests; /* tests: one for each */
 	struct answer answer;
 	struct answer_room room;
-	uint64_t wait_start_us;
+	uint64_t drive_start_us, wait_start_us; /* the second with the time at our door */
 	bool taken;	/* a box was ours: from now on something may have run */
 	bool cancelled; /* the server stops */
 
@@ -340,19 +341,21 @@ struct step {
 	int test;
 };
 
-/* Until when a box is waited for: the first one as long as a request may wait, a later
- * one as long as a healthy sandboxd could take. */
-static uint64_t wait_end_us(const struct drive *d)
-{
-	uint64_t end = d->taken ? clock_us() + NEXT_STAGE_US
-				: d->wait_start_us + d->pool->settings.queue_max_ms * 1000;
-
-	return end < d->deadline_us ? end : d->deadline_us;
-}
-
 static uint64_t larger(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
+}
+
+/* Until when a box is waited for: the first one as long as a request may wait, the time
+ * at our door included, but long enough for an idle slot to take it; a later one as
+ * long as a healthy sandboxd could take. */
+static uint64_t wait_end_us(const struct drive *d)
+{
+	uint64_t end = d->taken ? clock_us() + NEXT_STAGE_US
+				: larger(d->wait_start_us + d->pool->settings.queue_max_ms * 1000,
+					 d->drive_start_us + LEAST_WAIT_US);
+
+	return end < d->deadline_us ? end : d->deadline_us;
 }
 
 static enum launch_end launch_once(struct drive *d, const struct step *step,
@@ -660,7 +663,8 @@ static int run_stages(struct drive *d)
 {
 	uint32_t flags = 0;
 
-	d->wait_start_us = clock_us();
+	d->drive_start_us = clock_us();
+	d->wait_start_us = d->drive_start_us - d->visit->request->waited_us;
 	state(d, WORKER_WAITING);
 	d->answer.has_compile_limits = d->language->argv[STAGE_BUILD].count > 0;
 	if (d->answer.has_compile_limits) {

@@ -1076,6 +1076,141 @@ static void test_kill(void)
 	no_answer_left(&answer, &fd);
 }
 
+static void test_master_death(void)
+{
+	struct ask hang = { .body = code_of("hang") };
+	struct fcgi_answer answer = { 0 };
+	unsigned begun = taken();
+	unsigned ready;
+	int fd, code;
+	pid_t first;
+
+	write_conf(2, "2s", 10000);
+	start_pool();
+	fd = send_ask(run_sock, &hang);
+	wait_for("run/events", "taken\n", begun + 1);
+	first = pool_pid;
+	start_pool();
+	code = wait_end(pool_pid, PATIENCE_MS);
+	tap_ok(code == 1, "a second pool beside the first does not start");
+	kill(first, SIGKILL);
+	wait_end(first, PATIENCE_MS);
+	ready = count_in("log", "notice: ready");
+	start_pool();
+	tap_ok(wait_for("log", "notice: ready", ready + 1) && runs_well(),
+	       "after a killed master the next one takes over, whoever is still at work");
+	tap_ok(kill(pool_pid, 0) == 0, "and lives");
+	no_answer_left(&answer, &fd);
+	tap_ok(stop_pool(SIGTERM) == 0, "until it is stopped");
+}
+
+/* ---- sockets that are handed over ---- */
+
+static int listen_at(const char *path)
+{
+	struct error err = ERROR_INIT;
+	int fd = io_listen_unix(path, SOCK_STREAM, 0666, (gid_t)-1, 16, &err);
+
+	if (fd < 0)
+		tap_note("%s", err.text);
+	return fd;
+}
+
+static void start_with(int fd_run, int fd_api, bool by_systemd)
+{
+	char conf[128], pid[32];
+
+	make_path(conf, sizeof conf, "sandpool.conf");
+	pool_pid = fork();
+	if (pool_pid != 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+	if (by_systemd) {
+		/* out of the way first: one of them may be where the other shall be */
+		fd_run = fcntl(fd_run, F_DUPFD, 10);
+		fd_api = fcntl(fd_api, F_DUPFD, 10);
+		dup2(fd_api, 3);
+		dup2(fd_run, 4);
+		snprintf(pid, sizeof pid, "%d", (int)getpid());
+		setenv("LISTEN_PID", pid, 1);
+		setenv("LISTEN_FDS", "2", 1);
+		setenv("LISTEN_FDNAMES", "api:run", 1);
+	} else {
+		dup2(fd_run, STDIN_FILENO);
+	}
+	execl(built("sandpool-fcgi"), "sandpool-fcgi", "-c", conf, NULL);
+	_exit(127);
+}
+
+static void test_handed_over(void)
+{
+	struct ask health = { .method = "GET", .path = "/health" };
+	struct fcgi_answer answer;
+	char run[160], api[160];
+	int fd_run, fd_api;
+
+	snprintf(run, sizeof run, "%s.given", run_sock);
+	snprintf(api, sizeof api, "%s.given", api_sock);
+	fd_run = listen_at(run);
+	fd_api = listen_at(api);
+	start_with(fd_run, fd_api, true);
+	answer = ask_at(run, &(struct ask){ .body = code_of("echo given") });
+	tap_ok(answer.status == 200 && holds(&answer, "given"), "systemd's socket, by its name");
+	fcgi_answer_free(&answer);
+	answer = ask_at(api, &health);
+	tap_ok(answer.status == 200, "and the other");
+	fcgi_answer_free(&answer);
+	stop_pool(SIGTERM);
+	tap_ok(access(run, F_OK) == 0, "which are not ours to remove");
+	start_with(fd_run, fd_api, false);
+	answer = ask_at(run, &(struct ask){ .body = code_of("echo given") });
+	tap_ok(answer.status == 200 && holds(&answer, "given"), "descriptor 0, as spawn-fcgi has it");
+	fcgi_answer_free(&answer);
+	answer = ask_at(run, &health);
+	tap_ok(answer.status == 200, "where one socket must do for everything");
+	fcgi_answer_free(&answer);
+	stop_pool(SIGTERM);
+	close_fd(&fd_run);
+	close_fd(&fd_api);
+	unlink(run);
+	unlink(api);
+}
+
+/* ---- root ---- */
+
+static void test_root(void)
+{
+	char path[64], text[4096], conf[128], program[512], option[] = "-t";
+	char option_c[] = "-c";
+	char *argv[] = { program, option_c, conf, option, NULL };
+	cleanup_close int fd = -1;
+	ssize_t size;
+
+	if (geteuid() != 0) {
+		tap_skip("not root: there is nothing to give away");
+		return;
+	}
+	start_pool();
+	runs_well();
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pool_pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	size = fd < 0 ? -1 : io_read_full(fd, text, sizeof text - 1);
+	text[size > 0 ? size : 0] = '\0';
+	tap_ok(strstr(text, "Uid:\t65534\t65534\t65534\t65534\n") &&
+		       strstr(text, "CapEff:\t0000000000000000\n") &&
+		       strstr(text, "NoNewPrivs:\t1\n"),
+	       "started as root it gives root away");
+	stop_pool(SIGTERM);
+	write_text("root.conf", "worker-user = \"0\"; language-directory = \"%s/languages\";\n",
+		   folder);
+	make_path(conf, sizeof conf, "root.conf");
+	snprintf(program, sizeof program, "%s", built("sandpool-fcgi"));
+	tap_ok(wait_end(start(argv), PATIENCE_MS) == 1, "or does not start");
+	write_text("root.conf", "worker-user = \"nobody-of-that-name\";\n");
+	tap_ok(wait_end(start(argv), PATIENCE_MS) == 1, "nor as somebody who is not there");
+}
+
 static void test_recycling(void)
 {
 	unsigned bad = 0, i;
@@ -1224,6 +1359,9 @@ int main(void)
 	test_drain_limit();
 	test_kill();
 	test_recycling();
+	test_master_death();
+	test_handed_over();
+	test_root();
 	tear_down();
 	return tap_done();
 }
