@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Makes the page from its sources. Called by the script build, which brings the tools. */
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -123,8 +123,11 @@ writeFileSync(join(out, "LICENSES.txt"), `The files under editor/ hold parts of 
 	[...terms].map(([text, names]) => `${names.join("\n")}\n\n${text}\n`).join("\n----\n\n")}`);
 
 /* The worker that keeps files for later knows them by what they hold. */
-const everything = (dir, prefix) => readdirSync(dir, { withFileTypes: true }).sort((a, b) => a.name < b.name ? -1 : 1)
-	.flatMap((entry) => entry.isDirectory() ? everything(join(dir, entry.name), `${prefix}${entry.name}/`) : [`${prefix}${entry.name}`]);
+function everything(dir, prefix) {
+	const entries = readdirSync(dir, { withFileTypes: true }).sort((a, b) => a.name < b.name ? -1 : 1);
+	return entries.flatMap((entry) => entry.isDirectory()
+		? everything(join(dir, entry.name), `${prefix}${entry.name}/`) : [`${prefix}${entry.name}`]);
+}
 const files = everything(out, "");
 const hash = createHash("sha256");
 for (const name of files)
@@ -143,14 +146,14 @@ function take(name) {
 }
 take("app.js");
 core.delete("app.js");
-const kept = ["./", "index.html", "app.js", "style.css", "noscript.css", "icon.svg", ...[...core].sort().map((name) => `editor/${name}`)];
-const plainKept = kept.filter((name) => name === "./" || existsSync(join(out, name)));
+const kept = ["./", "app.js", "style.css", "noscript.css", "icon.svg",
+	...[...core].sort().map((name) => `editor/${name}`)];
 await esbuild.build({
 	...common,
 	entryPoints: [{ in: "stage/src/sw.js", out: "sw" }],
 	outdir: out,
 	define: {
 		PAGE_VERSION: JSON.stringify(hash.digest("hex").slice(0, 12)),
-		PAGE_FILES: JSON.stringify(plainKept.filter((name) => name !== "index.html")),
+		PAGE_FILES: JSON.stringify(kept),
 	},
 });

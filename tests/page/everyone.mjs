@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert, axePath, base, finished, linkOf, pictures, ready, runIt, stdout, test, until } from "./harness.mjs";
 
-const PROGRAM = "import sys\nprint('\\x1b[1;32mgreen\\x1b[0m and \\x1b[31mred\\x1b[0m')\nprint('warning', file=sys.stderr)\nsys.exit(1)\n";
+const PROGRAM = "import sys\nprint('\\x1b[1;32mgreen\\x1b[0m and \\x1b[31mred\\x1b[0m')\n"
+	+ "print('warning', file=sys.stderr)\nsys.exit(1)\n";
 
 async function findings(page) {
 	if (!await page.evaluate(() => "axe" in window)) {
@@ -177,14 +178,16 @@ test("screen readers: names for all fields, and the end of a run is said", async
 	assert.match(await page.locator("[role=status]#verdict").innerText(), /^Finished/);
 	assert.equal(await page.locator(".stream.stdout").getAttribute("aria-label"), "Standard output");
 	/* What is printed is not read out unasked. */
-	assert.equal(await page.locator("#sections").evaluate((node) => Boolean(node.closest("[aria-live], [role=status], [role=log]"))), false);
+	const live = "[aria-live], [role=status], [role=log]";
+	assert.equal(await page.locator("#sections").evaluate((node, list) => Boolean(node.closest(list)), live), false);
 });
 
 test("reduced motion: nothing moves", async (box) => {
 	const page = await box.page({ l: "python3", c: "import time\ntime.sleep(60)", w: "60" }, { reducedMotion: "reduce" });
 	await page.locator("#run").click();
 	await page.locator("#verdict .busy").waitFor();
-	assert.equal(await page.locator("#verdict .busy").evaluate((node) => getComputedStyle(node, "::before").animationName), "none");
+	const sign = page.locator("#verdict .busy");
+	assert.equal(await sign.evaluate((node) => getComputedStyle(node, "::before").animationName), "none");
 	assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
 	await page.locator("#cancel").click();
 	await finished(page);

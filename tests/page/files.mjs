@@ -96,7 +96,8 @@ test("sources: text only ever becomes text", async () => {
 test("the plain list of languages names such as there are", async () => {
 	const html = readFileSync(join(www, "src/index.html"), "utf8");
 	const ids = [...html.match(/<datalist[^]*?<\/datalist>/)[0].matchAll(/value="([^"]+)"/g)].map((match) => match[1]);
-	const known = new Set(readdirSync(join(root, "languages")).filter((name) => name.endsWith(".lang")).map((name) => name.slice(0, -5)));
+	const known = new Set(readdirSync(join(root, "languages"))
+		.filter((name) => name.endsWith(".lang")).map((name) => name.slice(0, -5)));
 	assert.ok(ids.length > 10);
 	for (const id of ids)
 		assert.ok(known.has(id), id);

@@ -55,7 +55,9 @@ function watchPolicy() {
 function watch(context, name, expected) {
 	context.on("request", (request) => {
 		const url = request.url();
-		if (!expected.strangers && !/^(data|blob|about|chrome-error):/.test(url) && new URL(url).origin !== (expected.origin || origin))
+		if (expected.strangers || /^(data|blob|about|chrome-error):/.test(url))
+			return;
+		if (new URL(url).origin !== (expected.origin || origin))
 			seen.strangers.push(`${name}: ${url}`);
 	});
 	context.on("page", () => { seen.pages++; });
@@ -167,7 +169,8 @@ function within(promise, ms) {
 }
 
 export async function runAll(words) {
-	const wanted = tests.filter(({ name, options }) => options.last || !words.length || words.some((word) => name.includes(word)));
+	const wanted = tests.filter(({ name, options }) =>
+		options.last || !words.length || words.some((word) => name.includes(word)));
 	wanted.sort((a, b) => Boolean(a.options.last) - Boolean(b.options.last));
 	let failed = 0;
 	for (const [i, { name, work, options }] of wanted.entries()) {

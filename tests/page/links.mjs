@@ -168,7 +168,8 @@ test("permalink: damaged, foreign and bloated links are refused, and the page wo
 		await page.locator("#notice").getByText("damaged").waitFor();
 	}
 	/* Right in form, wrong in every type. */
-	await page.evaluate((hash) => { location.hash = hash; }, linkOf({ l: 7, c: { a: 1 }, i: ["other", 5], t: [1, null, { i: 3 }], w: [] }));
+	await page.evaluate((hash) => { location.hash = hash; },
+		linkOf({ l: 7, c: { a: 1 }, i: ["other", 5], t: [1, null, { i: 3 }], w: [] }));
 	await page.locator("#notice").getByText("Opened from a link").waitFor();
 	await put(page, { l: "python3", c: "print('still here')" });
 	await runIt(page);

@@ -71,7 +71,8 @@ test("threat 166: markup in the server's own words, in language names and in lin
 		body: events({ start: { id: HOSTILE } }, { stage: HOSTILE }, { stdout: HOSTILE }, {
 			done: {
 				id: HOSTILE, language: HOSTILE, version: HOSTILE, status: HOSTILE, message: HOSTILE, signal: HOSTILE, exit_code: 1,
-				usage: { [HOSTILE]: HOSTILE }, limits: { x: HOSTILE }, files: [{ name: HOSTILE, content: HOSTILE }, { name: HOSTILE, error: HOSTILE }],
+				usage: { [HOSTILE]: HOSTILE }, limits: { x: HOSTILE },
+				files: [{ name: HOSTILE, content: HOSTILE }, { name: HOSTILE, error: HOSTILE }],
 			},
 		}),
 	}));
@@ -280,7 +281,9 @@ test("threat 169: results are never a page of their own, and others cannot read 
 	assert.equal(await frame.locator("#code").count().catch(() => 0), 0, "not framed");
 	const read = await page.evaluate(async (url) => {
 		try {
-			const answer = await fetch(url, { method: "POST", headers: { "Content-Type": "text/plain" }, body: '{"language":"python3","code":"print(1)"}' });
+			const answer = await fetch(url, {
+				method: "POST", headers: { "Content-Type": "text/plain" }, body: '{"language":"python3","code":"print(1)"}',
+			});
 			return await answer.text();
 		} catch (error) {
 			return `refused: ${error.name}`;

@@ -89,6 +89,22 @@ test("editor: comes by itself after the page, with the language's colours", asyn
 	await page.locator(".cm-content .tok-keyword, .cm-content .tok-string").first().waitFor();
 });
 
+test("editor: typing over coloured text, by keys and by words at once, keeps to the policy", async (box) => {
+	const page = await box.page({ l: "python3", c: "def f(x):\n    return 'text' # remark\n" });
+	await page.locator(".cm-content .tok-keyword").first().waitFor();
+	await page.locator(".cm-content").click();
+	await page.keyboard.press("Control+a");
+	await page.keyboard.type("import os");
+	assert.equal(await codeOf(page), "import os");
+	await page.keyboard.press("Control+z");
+	await page.keyboard.press("Shift+Control+Home");
+	await page.keyboard.insertText("whole words ☃");
+	await until("the words", async () => (await page.locator("#code").inputValue()).includes("whole words ☃"));
+	await page.locator(".cm-content").fill("x = 'filled'");
+	assert.equal(await codeOf(page), "x = 'filled'");
+	assert.equal(await page.locator(".cm-content [style*=color]").count(), 0);
+});
+
 test("editor: every mode that a language here names can be loaded", async (box) => {
 	const failed = [];
 	const context = await box.context();
@@ -198,7 +214,7 @@ test("history: runs are listed, one opens without running, the list can be clear
 	page.on("request", (request) => { posts += request.method() === "POST" ? 1 : 0; });
 	await page.locator("#history summary").click();
 	const rows = page.locator("#history-list li");
-	assert.equal(await rows.count(), 2);
+	await until("both runs", async () => await rows.count() === 2);
 	assert.match(await rows.nth(0).innerText(), /Failed[^]*sys\.exit/);
 	assert.match(await rows.nth(1).innerText(), /Finished[^]*first/);
 	await rows.nth(1).locator("button").click();

@@ -59,7 +59,7 @@ function extended(codes, at) {
 
 const setColour = (attr, shift, colour) => (attr & ~(COLOUR << shift)) | (colour << shift);
 
-export function sgr(attr, parameters) {
+function sgr(attr, parameters) {
 	const codes = parameters === "" ? [0]
 		: parameters.split(/[;:]/).slice(0, 64).map((word) => Number(word || 0));
 	for (let i = 0; i < codes.length; i++) {

@@ -74,7 +74,7 @@ export function flash(text) {
 }
 
 /* The last part of a path, without what a file system or a shell may take amiss. */
-export function safeName(name) {
+function safeName(name) {
 	const last = String(name).split(/[/\\]/).pop();
 	const plain = last.replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069"*:<>?|]/g, "_")
 		.replace(/^\.+/, "_").slice(0, 120).trim();

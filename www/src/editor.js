@@ -88,8 +88,9 @@ function typeOver(event, view) {
 		return false;
 	/* A selection that a script has just made is not in the editor's state yet. */
 	if (view.state.selection.main.empty) {
-		const [range] = event.getTargetRanges();
-		if (!range || range.collapsed)
+		const selection = document.getSelection();
+		const range = event.getTargetRanges()[0] || (selection.rangeCount && selection.getRangeAt(0));
+		if (!range || range.collapsed || !view.contentDOM.contains(range.commonAncestorContainer))
 			return false;
 		view.dispatch({ selection: {
 			anchor: view.posAtDOM(range.startContainer, range.startOffset),

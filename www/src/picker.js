@@ -75,7 +75,7 @@ export function showLanguage(language, id) {
 		el("span.version", {}, language ? language.version : ""));
 }
 
-export function openPicker() {
+function openPicker() {
 	$("picker-search").value = "";
 	draw();
 	$("picker").showModal();

@@ -72,16 +72,25 @@ async function anymapUrl(bytes) {
 	return canvas.toDataURL("image/png");
 }
 
+const png = starts(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
+const webp = starts(0x52, 0x49, 0x46, 0x46, null, null, null, null, 0x57, 0x45, 0x42, 0x50);
+const avif = starts(null, null, null, null, 0x66, 0x74, 0x79, 0x70, 0x61, 0x76, 0x69, 0x66);
+const bmp = starts(0x42, 0x4d, null, null, null, null, 0, 0, 0, 0);
+const svg = /^\s*(<\?xml[^>]*>\s*)?(<!--[^]*?-->\s*|<!doctype svg[^>]*>\s*)*<svg[\s>]/i;
+
+const isAnymap = (bytes) => bytes[0] === 0x50 && bytes[1] >= 0x31 && bytes[1] <= 0x36
+	&& (bytes[2] <= 0x20 || bytes[2] === 0x23);
+const isSvg = (bytes) => svg.test(new TextDecoder().decode(bytes.subarray(0, 1024)));
+
 const kinds = [
-	{ extension: "png", test: starts(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a), url: blobUrl("image/png") },
+	{ extension: "png", test: png, url: blobUrl("image/png") },
 	{ extension: "jpg", test: starts(0xff, 0xd8, 0xff), url: blobUrl("image/jpeg") },
 	{ extension: "gif", test: starts(0x47, 0x49, 0x46, 0x38), url: blobUrl("image/gif") },
-	{ extension: "webp", test: starts(0x52, 0x49, 0x46, 0x46, null, null, null, null, 0x57, 0x45, 0x42, 0x50), url: blobUrl("image/webp") },
-	{ extension: "avif", test: starts(null, null, null, null, 0x66, 0x74, 0x79, 0x70, 0x61, 0x76, 0x69, 0x66), url: blobUrl("image/avif") },
-	{ extension: "bmp", test: (bytes) => starts(0x42, 0x4d)(bytes) && bytes.length > 26 && bytes[6] === 0 && bytes[7] === 0, url: blobUrl("image/bmp") },
-	{ extension: "pnm", test: (bytes) => bytes[0] === 0x50 && bytes[1] >= 0x31 && bytes[1] <= 0x36 && (bytes[2] <= 0x20 || bytes[2] === 0x23), url: anymapUrl },
-	{ extension: "svg", test: (bytes) => /^\s*(<\?xml[^>]*>\s*)?(<!--[^]*?-->\s*|<!doctype svg[^>]*>\s*)*<svg[\s>]/i
-		.test(new TextDecoder().decode(bytes.subarray(0, 1024))), url: blobUrl("image/svg+xml") },
+	{ extension: "webp", test: webp, url: blobUrl("image/webp") },
+	{ extension: "avif", test: avif, url: blobUrl("image/avif") },
+	{ extension: "bmp", test: bmp, url: blobUrl("image/bmp") },
+	{ extension: "pnm", test: isAnymap, url: anymapUrl },
+	{ extension: "svg", test: isSvg, url: blobUrl("image/svg+xml") },
 ];
 
 export const pictureOf = (bytes) => kinds.find((kind) => kind.test(bytes)) || null;

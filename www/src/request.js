@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* From what stands in the form to the request that the server reads. */
-import { concat, fieldBytes, jsonBytes, utf8 } from "./bytes.js";
+import { concat, fieldBytes, jsonBytes } from "./bytes.js";
 
 /* One a line; the line end after the last one begins no further one. */
 export function lines(text) {
@@ -51,4 +51,3 @@ export function makeRequest(state, withTests) {
 }
 
 export const codeBytes = (state) => fieldBytes(state.code).length;
-export const textBytes = (text) => utf8(text).length;

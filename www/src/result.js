@@ -175,7 +175,7 @@ export class Result {
 		if (this.test === null)
 			return this.feed(name, part);
 		if (!this.testOutput.has(this.test))
-			this.testOutput.set(this.test, { stdout: new Stream("stdout", t("stdout")), stderr: new Stream("stderr", t("stderr")) });
+			this.testOutput.set(this.test, { stdout: new Stream("stdout", "", false), stderr: new Stream("stderr", "", false) });
 		const stream = this.testOutput.get(this.test)[name];
 		if (part.text || part.bytes?.length)
 			stream.feed(part.text, part.bytes);

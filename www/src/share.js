@@ -22,7 +22,8 @@ export function markdown({ state, name, mode, url, result }) {
 }
 
 export function golf({ state, name, mode, url }) {
-	return `# ${word(name)}, ${t("golf.bytes", { n: codeBytes(state) })}\n\n${fenced(state.code.text, mode)}\n[${t("golf.try")}](${url})\n`;
+	const title = `# ${word(name)}, ${t("golf.bytes", { n: codeBytes(state) })}`;
+	return `${title}\n\n${fenced(state.code.text, mode)}\n[${t("golf.try")}](${url})\n`;
 }
 
 /* Single quotes: the shell reads nothing inside; a quote itself is closed, escaped, opened. */

@@ -123,7 +123,9 @@ class HexSource {
 }
 
 export class Stream {
-	constructor(name, title) {
+	/* One that is not shown only keeps what comes. */
+	constructor(name, title, shown = true) {
+		this.kept = !shown;
 		this.name = name;
 		this.title = title;
 		this.parts = [];
@@ -168,6 +170,8 @@ export class Stream {
 	}
 
 	update() {
+		if (this.kept)
+			return;
 		if (!this.card)
 			this.makeCard();
 		this.frame ??= requestAnimationFrame(() => {

@@ -18,6 +18,7 @@ self.addEventListener("activate", (event) => {
 		.then(() => self.clients.claim()));
 });
 
+const OURS = /^(index\.html|[\w-]+\.(js|css|svg)|lang\/\w+\.txt|editor\/[\w-]+\.js)$/;
 const scope = new URL("./", self.location.href);
 
 /* Whether a file of ours: what the program runner answers is not. */
@@ -25,7 +26,7 @@ function isKept(url) {
 	if (url.origin !== scope.origin || !url.pathname.startsWith(scope.pathname))
 		return false;
 	const path = url.pathname.slice(scope.pathname.length);
-	return path === "" || path === "api/languages" || /^(index\.html|[\w-]+\.(js|css|svg)|lang\/\w+\.txt|editor\/[\w-]+\.js)$/.test(path);
+	return path === "" || path === "api/languages" || OURS.test(path);
 }
 
 async function answer(request) {

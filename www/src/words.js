@@ -6,7 +6,7 @@
 import english from "../lang/en.txt";
 import languages from "languages-of-the-page";
 
-export function parseWords(text) {
+function parseWords(text) {
 	const words = new Map();
 	for (const line of text.split("\n")) {
 		const at = line.indexOf("=");
