@@ -168,6 +168,7 @@ struct verdict {
 	int signal;         /* when not */
 	int exec_errno;     /* the program could not be started at all: why */
 	bool cached;        /* a build whose tree came from the cache */
+	bool ahead;         /* a run whose interpreter had been started before */
 	uint64_t setup_us;  /* from the accepted connection to exec */
 	struct usage usage;
 };

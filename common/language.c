@@ -89,6 +89,14 @@ static int take_main_from(struct reader *r, const config_setting_t *at, void *fi
 	return 0;
 }
 
+static int take_bool(struct reader *r, const config_setting_t *at, void *field)
+{
+	if (config_setting_type(at) != CONFIG_TYPE_BOOL)
+		return fail(r, at, "must be true or false");
+	*(bool *)field = config_setting_get_bool(at);
+	return 0;
+}
+
 static int take_nothing(struct reader *r, const config_setting_t *at, void *field)
 {
 	(void)field; /* said for the tests, not for us */
@@ -137,6 +145,7 @@ static const struct key keys[] = {
 	{ "limits", take_limits, AT(run) },
 	{ "compile", take_limits, AT(build) },
 	{ "main_from", take_main_from, AT(main_from_class) },
+	{ "ahead", take_bool, AT(ahead) },
 	{ "deny", take_list, AT(deny) },
 	{ "needs", take_list, AT(needs) },
 	{ "cannot", take_nothing, 0 },

@@ -26,6 +26,7 @@ struct language {
 	struct argv_list argv[STAGE_COUNT]; /* count 0: no such stage */
 	struct limits run, build;           /* zero: the server's default */
 	bool main_from_class;               /* the main file is named after its class */
+	bool ahead;                         /* its interpreter may be started ahead */
 	struct {
 		char *code, *input, *output;
 		struct argv_list arguments;

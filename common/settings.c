@@ -49,6 +49,8 @@ const struct conf_key settings_keys[] = {
 	{ "total-max", CONF_MS, AT(policy.total_max_ms), "120s",
 	  "The most that a request may ask for as total_ms." },
 	{ "warm", CONF_BOOL, AT(warm), "true", "Keep a box ready in each slot." },
+	{ "interpreters-ahead", CONF_BOOL, AT(interpreters_ahead), "true",
+	  "In an idle box, start the interpreter of the language that was last used." },
 	{ "compile-cache", CONF_BYTES, AT(compile_cache_bytes), "64MiB",
 	  "Memory for the results of compile stages, shared by all slots; 0: none." },
 	{ "strict-speculation", CONF_BOOL, AT(strict_speculation), "true",

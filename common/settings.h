@@ -23,7 +23,7 @@ struct settings {
 	uint64_t memory_budget_bytes;
 	struct limits_policy policy;
 	/* the box */
-	bool warm, strict_speculation;
+	bool warm, interpreters_ahead, strict_speculation;
 	uint64_t compile_cache_bytes;
 	char *network_namespace;
 	uint64_t network_namespace_runs;

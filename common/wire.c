@@ -62,7 +62,8 @@ static int check_verdict(const void *data, struct error *err)
 {
 	const struct wire_verdict *verdict = data;
 
-	if (verdict->cause >= CAUSE_COUNT || (verdict->exited & ~1) || verdict->cached > 1)
+	if (verdict->cause >= CAUSE_COUNT || (verdict->exited & ~1) || verdict->cached > 1 ||
+	    verdict->ahead > 1 || verdict->zero)
 		return error_set(err, EPROTO, "verdict");
 	return 0;
 }

@@ -107,6 +107,8 @@ struct wire_verdict {
 	uint32_t cause; /* enum cause */
 	int32_t exited, exit_code, signal, exec_errno;
 	uint32_t cached; /* a build that was not done, because its tree was at hand */
+	uint32_t ahead;  /* the interpreter had been started before */
+	uint32_t zero;
 	uint64_t setup_us;
 	struct usage usage;
 };

@@ -315,6 +315,7 @@ static void take_verdict(struct attempt *a, const struct wire_verdict *from)
 	to->signal = from->signal;
 	to->exec_errno = from->exec_errno;
 	to->cached = from->cached;
+	to->ahead = from->ahead;
 	to->setup_us = from->setup_us;
 	to->usage = from->usage;
 	finish(a, LAUNCH_DONE);

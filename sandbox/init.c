@@ -4,13 +4,25 @@
 #include "sandbox/init.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/io.h"
+#include "sandbox/ahead.h"
+
+#define AHEAD_WAIT_MS 100 /* for an interpreter that is still on its way */
+
+/* The interpreter that was started ahead, if there is one. */
+static struct {
+	pid_t pid; /* 0: none */
+	int sock_fd;
+	const struct language *language;
+} ahead = { .sock_fd = -1 };
 
 static void say(int sock_fd, const struct init_report *report)
 {
@@ -106,6 +118,98 @@ static void pack(int sock_fd, int memfd)
 	say(sock_fd, &report);
 }
 
+/* ---- interpreters ahead ---- */
+
+static void start_ahead(const struct init_job *job, int library_fd)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (ahead.pid || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		stage_exec_ahead(job, library_fd, pair[1]);
+		_exit(127);
+	}
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		return;
+	}
+	ahead.pid = pid;
+	ahead.sock_fd = pair[0];
+	ahead.language = job->language;
+}
+
+/* A stopped or half-started one is of no use, and its file is in the way. */
+static void end_ahead(void)
+{
+	int unlink_it;
+
+	if (!ahead.pid)
+		return;
+	kill(ahead.pid, SIGKILL);
+	while (wait4(ahead.pid, NULL, 0, NULL) < 0 && errno == EINTR)
+		;
+	close_fd(&ahead.sock_fd);
+	ahead.pid = 0;
+	unlink_it = vfork();
+	if (unlink_it == 0) {
+		if (stage_become_user() == 0 && chdir("/box") == 0)
+			unlink(ahead.language->file);
+		_exit(0);
+	}
+	while (unlink_it > 0 && wait4(unlink_it, NULL, 0, NULL) < 0 && errno == EINTR)
+		;
+}
+
+static bool suits_ahead(const struct init_job *job)
+{
+	struct pollfd p = { ahead.sock_fd, POLLIN, 0 };
+	char ready = 0;
+
+	if (!ahead.pid || job->language != ahead.language || job->stage != STAGE_RUN ||
+	    job->on_tree || job->unpack || job->files_count != 1 || job->options_count ||
+	    job->arguments_count)
+		return false;
+	/* only one that stands at the main file does what a fresh one would do */
+	return poll(&p, 1, AHEAD_WAIT_MS) == 1 &&
+	       io_recv(ahead.sock_fd, &ready, 1, NULL, NULL, MSG_DONTWAIT) == 1 &&
+	       ready == AHEAD_READY;
+}
+
+/* The program goes to the interpreter that waits; its pid, or 0 when it cannot. */
+static pid_t use_ahead(const struct init_job *job, const struct stage_files *files,
+		       volatile uint64_t *ret_exec_us)
+{
+	volatile int code = ECHILD;
+	struct ahead_go go;
+	pid_t writer, pid;
+
+	if (!suits_ahead(job)) {
+		end_ahead();
+		return 0;
+	}
+	writer = vfork();
+	if (writer == 0) {
+		code = stage_fill_ahead(job, files->payload_fd);
+		_exit(0);
+	}
+	while (writer > 0 && wait4(writer, NULL, 0, NULL) < 0 && errno == EINTR)
+		;
+	stage_ahead_limits(&job->limits, &go);
+	*ret_exec_us = clock_us();
+	if (code || io_send(ahead.sock_fd, &go, sizeof go, files->stdio_fd, 3) < 0) {
+		end_ahead();
+		return 0;
+	}
+	close_fd(&ahead.sock_fd);
+	pid = ahead.pid;
+	ahead.pid = 0;
+	return pid;
+}
+
 static void serve(int sock_fd, const struct init_job *job, int *fds, size_t fds_count)
 {
 	struct init_report report = { .event = INIT_ENDED };
@@ -114,9 +218,13 @@ static void serve(int sock_fd, const struct init_job *job, int *fds, size_t fds_
 				       fds[WIRE_FD_STDERR] },
 				     job->unpack ? fds[fds_count - 1] : -1 };
 	volatile uint64_t exec_us;
-	volatile int exec_errno;
-	pid_t pid = start(job, &files, &exec_errno, &exec_us);
+	volatile int exec_errno = 0;
+	pid_t pid = use_ahead(job, &files, &exec_us);
 
+	bool was_ahead = pid > 0;
+
+	if (!was_ahead)
+		pid = start(job, &files, &exec_errno, &exec_us);
 	report.exec_us = exec_us;
 	/* our ends must go: the worker's reader waits for the last of them */
 	close_fd(&fds[WIRE_FD_STDIN]);
@@ -127,6 +235,7 @@ static void serve(int sock_fd, const struct init_job *job, int *fds, size_t fds_
 	else
 		report.end_us = report.exec_us;
 	report.exec_errno = exec_errno;
+	report.ahead = was_ahead;
 	say(sock_fd, &report);
 	if (job->collect_count > 0 && fds_count >= WIRE_FD_COUNT) {
 		kill_the_rest();
@@ -145,8 +254,16 @@ noreturn void init_main(int sock_fd)
 	size_t fds_count;
 
 	say(sock_fd, &ready);
-	if (io_recv(sock_fd, &job, sizeof job, fds, &fds_count, 0) != sizeof job)
-		_exit(0);
+	for (;;) {
+		if (io_recv(sock_fd, &job, sizeof job, fds, &fds_count, 0) != sizeof job)
+			_exit(0);
+		if (!job.ahead)
+			break;
+		if (fds_count == 1)
+			start_ahead(&job, fds[0]);
+		while (fds_count > 0)
+			close(fds[--fds_count]);
+	}
 	if (job.pack && fds_count == 1)
 		pack(sock_fd, fds[0]);
 	else if (!job.pack && fds_count >= WIRE_FD_COUNT - 1)

@@ -24,6 +24,7 @@ struct init_job {
 	const struct language *language; /* in memory that both have */
 	enum stage stage;
 	uint32_t on_tree; /* the first file only names the main file */
+	uint32_t ahead;   /* no program yet: start the interpreter; fds[0] is the library */
 	uint32_t pack;    /* no program: the work folder's files go into the one descriptor */
 	uint32_t unpack;  /* the last descriptor holds files to write, from such a pack */
 	struct limits limits;
@@ -38,6 +39,7 @@ struct init_report {
 	enum init_event event;
 	int wait_status;         /* INIT_ENDED */
 	int exec_errno;          /* likewise: the program could not be started */
+	bool ahead;              /* the interpreter was there before */
 	uint64_t exec_us, end_us; /* clock_us() */
 	uint64_t user_us, system_us;
 	struct error err; /* INIT_FAILED */
@@ -70,6 +72,18 @@ void stage_collect(const struct init_job *job, int payload_fd, int collect_fd);
 #define PACK_BYTES_MAX ((uint64_t)16 << 20)
 bool stage_pack(int memfd);
 int stage_unpack(int memfd);
+
+/* In a fork child: becomes the box user and executes the interpreter with the
+ * library, placeholders for its streams, and an empty main file. An errno. */
+int stage_exec_ahead(const struct init_job *job, int library_fd, int sock_fd);
+
+/* In a vfork child: puts the program where the waiting interpreter looks for it.
+ * An errno; nothing was changed then. */
+int stage_fill_ahead(const struct init_job *job, int payload_fd);
+
+/* The limits of each process, in the library's terms. */
+struct ahead_go;
+void stage_ahead_limits(const struct limits *limits, struct ahead_go *ret_go);
 
 /* Writes a file below the current folder, its folders too; an errno. */
 int stage_write_file(struct bytes name, struct bytes content, mode_t mode);

@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@
 #define COLLECT_US	10000000
 #define REAP_MS		2000   /* before a slot goes into quarantine */
 #define RETRY_MS	250    /* in quarantine */
+#define AHEAD_IDLE_MS	10     /* a box that idles so long gets its interpreter */
 #define PACK_MS		2000   /* to pack a tree for the cache */
 #define TICK_US		100000 /* how often a long run is looked at */
 #define CPU_TICK_US	2000   /* the least between two looks at the CPU clock */
@@ -42,6 +44,7 @@ struct keeper {
 	struct slot slot;
 	struct slot_row *row;
 	struct box warm; /* a plain box, made ahead; warm.slot NULL: none */
+	bool warm_ahead; /* an interpreter was started in it */
 	int outside_fd, world_fd, epoll_fd;
 	unsigned image;
 	int tree_fd; /* the frozen tmpfs of this connection's build; -1: none */
@@ -102,6 +105,7 @@ static void start_warm(struct keeper *k)
 		atomic_fetch_add(&k->row->failures, 1);
 		complain(k, "", &err);
 	}
+	k->warm_ahead = false;
 }
 
 /* Ends a box for good. While something in it does not die, the slot is in
@@ -141,6 +145,63 @@ static void drop_tree(struct keeper *k)
 		return;
 	tree_drop();
 	close_fd(&k->tree_fd);
+}
+
+/* ---- interpreters ahead ---- */
+
+static bool machine_idle(const struct keeper *k)
+{
+	const struct shared *shared = k->config->shared;
+	unsigned running = 0;
+	struct sysinfo info;
+	char text[64];
+	uint32_t i;
+
+#ifdef SANDPOOL_FAULTS
+	if (getenv("SANDPOOL_TEST_AHEAD"))
+		return true;
+#endif
+	for (i = 0; i < shared->slots; i++)
+		if (atomic_load(&shared->row[i].state) == SLOT_BUSY)
+			return false;
+	/* "0.20 0.18 0.12 1/80 11206": of those that want to run now, one is us */
+	if (io_read_text_at(k->slot.proc_fd, "loadavg", text, sizeof text) < 0 ||
+	    sscanf(text, "%*s %*s %*s %u/", &running) != 1 ||
+	    running > (unsigned)sysconf(_SC_NPROCESSORS_ONLN))
+		return false;
+	return sysinfo(&info) == 0 && info.freeram > info.totalram / 8;
+}
+
+/* One that helps the language that was last asked for here; the next request may
+ * want another, and then it was in vain: so only while nothing else is to do. */
+static void start_ahead(struct keeper *k)
+{
+	const struct language_table *table = k->config->policy.table;
+	uint32_t wanted = atomic_load(&k->config->shared->ahead[k->image]);
+	struct init_job job = { .ahead = 1, .stage = STAGE_RUN, .files_count = 1 };
+	struct error err = ERROR_INIT;
+
+	k->warm_ahead = true; /* tried, at any rate */
+	if (!wanted || wanted > table->count || !machine_idle(k))
+		return;
+	job.language = &table->language[wanted - 1];
+	if (box_give(&k->warm, &job, &k->config->ahead_fd, 1, &err) < 0)
+		complain(k, "", &err);
+}
+
+static void remember_ahead(struct keeper *k, const struct peer_stage *stage)
+{
+	size_t index = language_index(k->config->policy.table, stage->language);
+
+	if (k->config->ahead_fd >= 0 && stage->run.stage == STAGE_RUN && stage->language->ahead)
+		atomic_store(&k->config->shared->ahead[k->image], (uint32_t)index + 1);
+}
+
+/* Is there a reason to look again soon instead of sleeping? */
+static bool may_start_ahead(const struct keeper *k)
+{
+	return k->config->ahead_fd >= 0 && k->warm.slot && !k->warm_ahead &&
+	       atomic_load(&k->config->shared->ahead[k->image]);
 }
 
 /* ---- one stage ---- */
@@ -306,6 +367,7 @@ static int judge(struct run *run, struct verdict *ret_verdict, struct error *err
 		v.signal = run->ended ? WTERMSIG(report->wait_status) : SIGKILL;
 	}
 	v.exec_errno = report->exec_errno;
+	v.ahead = report->ahead;
 	v.setup_us = exec_us > run->accepted_us ? exec_us - run->accepted_us : 0;
 	v.usage.wall_us = end_us > exec_us ? end_us - exec_us : 0;
 	v.usage.cpu_us = state.cpu_us;
@@ -445,6 +507,7 @@ static int serve_stage(struct keeper *k, int conn_fd, struct peer_stage *stage,
 			end_box(k, &box);
 		return 1;
 	}
+	remember_ahead(k, stage);
 	rc = run_in_box(&run, &verdict, err);
 	atomic_fetch_add(&k->row->runs, 1);
 	if (rc == 0 && !run.hung_up) {
@@ -749,8 +812,15 @@ static void loop(struct keeper *k)
 		}
 		delay_ms = 50;
 		atomic_store(&k->row->state, SLOT_IDLE);
-		if (epoll_wait(k->epoll_fd, &event, 1, -1) != 1)
+		switch (epoll_wait(k->epoll_fd, &event, 1, may_start_ahead(k) ? AHEAD_IDLE_MS : -1)) {
+		case 0:
+			start_ahead(k);
 			continue;
+		case 1:
+			break;
+		default:
+			continue;
+		}
 		if (event.data.fd == k->config->command_fd)
 			obey(k);
 		else

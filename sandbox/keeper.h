@@ -26,6 +26,7 @@ struct keeper_config {
 	unsigned slot;
 	unsigned image;   /* which to serve first */
 	int command_fd;   /* from the master */
+	int ahead_fd;     /* the library for interpreters ahead; -1: there are none */
 	int cache_fd;     /* to the master's compile cache; -1: there is none */
 };
 

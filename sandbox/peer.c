@@ -174,6 +174,7 @@ int peer_send_verdict(int conn_fd, const struct verdict *verdict)
 	to.signal = verdict->signal;
 	to.exec_errno = verdict->exec_errno;
 	to.cached = verdict->cached;
+	to.ahead = verdict->ahead;
 	to.setup_us = verdict->setup_us;
 	to.usage = verdict->usage;
 	return io_send(conn_fd, &to, sizeof to, NULL, 0);

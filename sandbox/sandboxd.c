@@ -32,6 +32,7 @@
 #include "common/notify.h"
 #include "common/settings.h"
 #include "config.h"
+#include "sandbox/ahead.h"
 #include "sandbox/cache.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/ids.h"
@@ -75,6 +76,7 @@ struct master {
 	struct filter filter;
 	struct shared *shared;
 	struct cache *cache;       /* NULL: none */
+	int ahead_fd;              /* the library; -1: no interpreters ahead */
 	struct group_slot *groups; /* by slot */
 	struct keeper_process *keepers;
 	unsigned slots;
@@ -246,6 +248,7 @@ static void keeper_child(struct master *m, unsigned slot, int command_fd, int ca
 		.image = m->keepers[slot].wanted,
 		.command_fd = command_fd,
 		.cache_fd = cache_fd,
+		.ahead_fd = g->settings.interpreters_ahead ? m->ahead_fd : -1,
 	};
 	sigset_t none;
 	unsigned i;
@@ -780,6 +783,7 @@ static int sanitise(struct error *err)
 		const char *keep[] = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
 #ifdef SANDPOOL_FAULTS
 				       "SANDPOOL_TEST_FAIL_STEP", "SANDPOOL_TEST_NO_FILTER",
+				       "SANDPOOL_TEST_AHEAD",
 #endif
 		};
 		char *values[ARRAY_LEN(keep)];
@@ -942,6 +946,26 @@ static int step_shared(struct master *m, struct error *err)
 	return 0;
 }
 
+/* Beside this program, as in a build folder, or where it is installed. Without it
+ * every interpreter starts when it is asked for. */
+static int step_ahead(struct master *m, struct error *err)
+{
+	char path[512];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+	char *slash;
+
+	(void)err;
+	path[n > 0 ? n : 0] = '\0';
+	slash = strrchr(path, '/');
+	if (slash) {
+		snprintf(slash + 1, sizeof path - (size_t)(slash + 1 - path), AHEAD_LIBRARY);
+		m->ahead_fd = conf_open(path, true, NULL);
+	}
+	if (m->ahead_fd < 0)
+		m->ahead_fd = conf_open(SANDPOOL_LIBEXEC_DIR "/" AHEAD_LIBRARY, true, NULL);
+	return 0;
+}
+
 static int step_sockets(struct master *m, struct error *err)
 {
 	m->control_fd = listen_at(m->now, WIRE_SOCKET_CONTROL, CONTROL_BACKLOG, err);
@@ -957,6 +981,7 @@ static const struct start_step start_steps[] = {
 	{ "control groups", make_groups },
 	{ "images", step_mounts },
 	{ "shared memory", step_shared },
+	{ "interpreters ahead", step_ahead },
 	{ "sockets", step_sockets },
 };
 
@@ -1019,7 +1044,8 @@ static int test_configuration(const char *conf_path, bool print)
 
 int main(int argc, char **argv)
 {
-	static struct master m = { .signal_fd = -1, .control_fd = -1, .lock_fd = -1 };
+	static struct master m = { .signal_fd = -1, .control_fd = -1, .lock_fd = -1,
+				  .ahead_fd = -1 };
 	static const struct option longs[] = { { "version", no_argument, NULL, 'v' },
 					       { "help", no_argument, NULL, 'h' },
 					       { NULL, 0, NULL, 0 } };

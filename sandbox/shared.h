@@ -26,6 +26,8 @@ struct slot_row {
 struct shared {
 	_Atomic uint64_t reserved; /* sum of the rows' */
 	_Atomic uint32_t proven;   /* some keeper has had a box that works */
+	/* by image: 1 + the language whose interpreter was last of use; 0: none */
+	_Atomic uint32_t ahead[WIRE_IMAGES_MAX];
 	uint64_t budget;
 	uint32_t slots;
 	struct slot_row row[];

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "common/io.h"
+#include "sandbox/ahead.h"
 
 #define WORK_DIR	"/box"
 #define ARGV_MAX	(2 * JOB_WORDS_MAX + 256)
@@ -193,23 +194,35 @@ static void make_environment(const struct init_job *job)
 
 /* ---- limits of each process; the control group holds those of all ---- */
 
-static int set_rlimits(const struct limits *limits)
+void stage_ahead_limits(const struct limits *limits, struct ahead_go *ret_go)
 {
 	uint64_t cpu_s = (limits->cpu_ms + 999) / 1000;
+
+	*ret_go = (struct ahead_go){ .cpu_soft_s = cpu_s + 1,
+				     .cpu_hard_s = cpu_s + 2,
+				     .file_bytes = limits->disk_bytes,
+				     .processes = limits->processes };
+}
+
+static int set_rlimits(const struct limits *limits)
+{
+	struct ahead_go value;
+
+	stage_ahead_limits(limits, &value);
 	const struct {
 		int resource;
 		uint64_t soft, hard;
 	} rows[] = {
-		{ RLIMIT_CPU, cpu_s + 1, cpu_s + 2 },
-		{ RLIMIT_FSIZE, limits->disk_bytes, limits->disk_bytes },
-		{ RLIMIT_NPROC, limits->processes, limits->processes },
+		{ RLIMIT_CPU, value.cpu_soft_s, value.cpu_hard_s },
+		{ RLIMIT_FSIZE, value.file_bytes, value.file_bytes },
+		{ RLIMIT_NPROC, value.processes, value.processes },
 	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(rows); i++) {
-		struct rlimit value = { rows[i].soft, rows[i].hard };
+		struct rlimit limit = { rows[i].soft, rows[i].hard };
 
-		if (setrlimit((__rlimit_resource_t)rows[i].resource, &value) < 0)
+		if (setrlimit((__rlimit_resource_t)rows[i].resource, &limit) < 0)
 			return errno;
 	}
 	return 0;
@@ -247,19 +260,26 @@ static int execute(void)
 	return code;
 }
 
-int stage_exec(const struct init_job *job, const struct stage_files *files,
-	       volatile uint64_t *ret_exec_us)
+/* What both ways to start have in common. */
+static int begin(void)
 {
 	int code;
 
-	/* init sleeps at our side until exec: what we change of it, it never uses */
 	setpriority(PRIO_PROCESS, 0, NICE_LEVEL);
 	code = stage_become_user();
 	if (code)
 		return code;
 	setsid();
-	if (chdir(WORK_DIR) < 0)
-		return errno;
+	return chdir(WORK_DIR) < 0 ? errno : 0;
+}
+
+int stage_exec(const struct init_job *job, const struct stage_files *files,
+	       volatile uint64_t *ret_exec_us)
+{
+	int code = begin();
+
+	if (code)
+		return code;
 	if (files->packed_fd >= 0 && (code = stage_unpack(files->packed_fd)))
 		return code;
 	if ((code = map_payload(job, files->payload_fd)) || (code = write_files(job)) ||
@@ -272,6 +292,85 @@ int stage_exec(const struct init_job *job, const struct stage_files *files,
 		return code;
 	*ret_exec_us = clock_us();
 	return execute();
+}
+
+/* ---- interpreters ahead ---- */
+
+/* Streams of the kinds that the real ones will have; nobody reads what is said. */
+static int place_stand_ins(void)
+{
+	int ends[2], in = io_memfd_sealed("stdin", "", 0);
+
+	if (in < 0 || pipe(ends) < 0 || dup2(in, 0) < 0 || dup2(ends[1], 1) < 0 ||
+	    dup2(ends[1], 2) < 0)
+		return errno;
+	return 0;
+}
+
+static void add_variable(const char *text)
+{
+	size_t i = 0;
+
+	while (room.env[i])
+		i++;
+	if (i < ENV_MAX) {
+		room.env[i] = text;
+		room.env[i + 1] = NULL;
+	}
+}
+
+int stage_exec_ahead(const struct init_job *job, int library_fd, int sock_fd)
+{
+	static char preload[64], name[JOB_NAME_MAX + 32];
+	const char *file = job->language->file;
+	int code = begin(), high[2], main_fd;
+
+	if (code)
+		return code;
+	main_fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	room.files[0] = (struct bytes){ file, strlen(file) };
+	if (main_fd < 0 || (code = make_argv(job)))
+		return code ? code : errno;
+	make_environment(job);
+	snprintf(preload, sizeof preload, "LD_PRELOAD=/proc/self/fd/%d", AHEAD_LIBRARY_FD);
+	snprintf(name, sizeof name, AHEAD_VARIABLE "=%s", file);
+	add_variable(name); /* the last two: they leave no hole when they are wiped */
+	add_variable(preload);
+	high[0] = fcntl(sock_fd, F_DUPFD, 100);
+	high[1] = fcntl(library_fd, F_DUPFD, 100);
+	if (high[0] < 0 || high[1] < 0)
+		return errno;
+	if ((code = place_stand_ins()))
+		return code;
+	if (dup2(high[0], AHEAD_SOCKET_FD) < 0 || dup2(high[1], AHEAD_LIBRARY_FD) < 0)
+		return errno;
+	if (close_range(3, AHEAD_SOCKET_FD - 1, 0) < 0)
+		return errno;
+	return execute();
+}
+
+/* The interpreter looks at one file of the usual name, which is there and empty. */
+int stage_fill_ahead(const struct init_job *job, int payload_fd)
+{
+	struct bytes name, content;
+	const char *file = job->language->file;
+	int fd, code = stage_become_user();
+
+	if (code || (code = map_payload(job, payload_fd)) || (code = next(&name)) ||
+	    (code = next(&content)))
+		return code;
+	if (name.size != strlen(file) || memcmp(name.data, file, name.size) != 0)
+		return ENOENT;
+	if (chdir(WORK_DIR) < 0)
+		return errno;
+	fd = open(file, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	code = io_write_full(fd, content.data, content.size) < 0 ? errno : 0;
+	if (code && ftruncate(fd, 0) < 0)
+		code = errno;
+	close(fd);
+	return code;
 }
 
 /* ---- collect ---- */

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: ISC */
+/* Runs as: the box user, inside an interpreter that was started ahead; preloaded
+ * there and nowhere else. It lets the interpreter start as it always does, with
+ * placeholders of the right kind as standard streams, and stops it at the moment
+ * when it first opens the main file. From then on it is out of the way. It holds
+ * no privilege and guards nothing: a program that meddles with it meddles with
+ * itself. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "sandbox/ahead.h"
+
+#define WORK_DIR "/box/"
+
+extern char **environ;
+
+static char main_file[256];
+static int waiting; /* there is still somebody to wait for */
+
+/* Takes a variable out of the environment, and its text out of the memory that
+ * /proc shows. */
+static void forget_variable(const char *name)
+{
+	size_t size = strlen(name);
+	char **entry;
+
+	for (entry = environ; *entry; entry++)
+		if (!strncmp(*entry, name, size) && (*entry)[size] == '=') {
+			char *text = *entry;
+
+			unsetenv(name);
+			explicit_bzero(text, strlen(text));
+			return;
+		}
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	const char *name = getenv(AHEAD_VARIABLE);
+
+	if (!name || strlen(name) >= sizeof main_file)
+		return;
+	strcpy(main_file, name);
+	waiting = 1;
+	forget_variable(AHEAD_VARIABLE);
+	forget_variable("LD_PRELOAD");
+	close(AHEAD_LIBRARY_FD);
+}
+
+static int receive(struct ahead_go *go, int *fds)
+{
+	char control[CMSG_SPACE(3 * sizeof(int))];
+	struct iovec iov = { go, sizeof *go };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
+			      .msg_controllen = sizeof control };
+	struct cmsghdr *head;
+	ssize_t n;
+
+	do
+		n = recvmsg(AHEAD_SOCKET_FD, &msg, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	head = n == sizeof *go ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (!head || head->cmsg_len != CMSG_LEN(3 * sizeof(int)))
+		return -1;
+	memcpy(fds, CMSG_DATA(head), 3 * sizeof(int));
+	return 0;
+}
+
+static void set_limit(int resource, uint64_t soft, uint64_t hard)
+{
+	const struct rlimit value = { soft, hard };
+
+	if (setrlimit((__rlimit_resource_t)resource, &value) < 0)
+		_exit(126);
+}
+
+/* Says that we are here, and sleeps until there is a program. */
+static void wait_for_program(void)
+{
+	const char ready = AHEAD_READY;
+	int saved = errno, fds[3], i;
+	struct ahead_go go;
+
+	waiting = 0;
+	if (send(AHEAD_SOCKET_FD, &ready, 1, MSG_NOSIGNAL) != 1 || receive(&go, fds) < 0)
+		_exit(126);
+	for (i = 0; i < 3; i++) {
+		if (dup2(fds[i], i) < 0)
+			_exit(126);
+		close(fds[i]);
+	}
+	close(AHEAD_SOCKET_FD);
+	set_limit(RLIMIT_CPU, go.cpu_soft_s, go.cpu_hard_s);
+	set_limit(RLIMIT_FSIZE, go.file_bytes, go.file_bytes);
+	set_limit(RLIMIT_NPROC, go.processes, go.processes);
+	errno = saved;
+}
+
+static void before_open(const char *path)
+{
+	if (!waiting || !path)
+		return;
+	if (!strcmp(path, main_file) ||
+	    (!strncmp(path, WORK_DIR, strlen(WORK_DIR)) &&
+	     !strcmp(path + strlen(WORK_DIR), main_file)))
+		wait_for_program();
+}
+
+/* ---- the ways to open a file ---- */
+
+static mode_t mode_of(int flags, va_list ap)
+{
+	return flags & (O_CREAT | __O_TMPFILE) ? va_arg(ap, mode_t) : 0;
+}
+
+#define NEXT(name)                                                                              \
+	do {                                                                                    \
+		if (!next)                                                                      \
+			*(void **)&next = dlsym(RTLD_NEXT, #name);                              \
+	} while (0)
+
+#define OPEN(name)                                                                              \
+	int name(const char *path, int flags, ...);                                             \
+	int name(const char *path, int flags, ...)                                              \
+	{                                                                                       \
+		static int (*next)(const char *, int, ...);                                     \
+		mode_t mode;                                                                    \
+		va_list ap;                                                                     \
+                                                                                                \
+		va_start(ap, flags);                                                            \
+		mode = mode_of(flags, ap);                                                      \
+		va_end(ap);                                                                     \
+		before_open(path);                                                              \
+		NEXT(name);                                                                     \
+		return next(path, flags, mode);                                                 \
+	}
+
+#define OPENAT(name)                                                                            \
+	int name(int dir_fd, const char *path, int flags, ...);                                 \
+	int name(int dir_fd, const char *path, int flags, ...)                                  \
+	{                                                                                       \
+		static int (*next)(int, const char *, int, ...);                                \
+		mode_t mode;                                                                    \
+		va_list ap;                                                                     \
+                                                                                                \
+		va_start(ap, flags);                                                            \
+		mode = mode_of(flags, ap);                                                      \
+		va_end(ap);                                                                     \
+		before_open(path);                                                              \
+		NEXT(name);                                                                     \
+		return next(dir_fd, path, flags, mode);                                         \
+	}
+
+/* what programs built with _FORTIFY_SOURCE call */
+#define OPEN_CHECKED(name)                                                                      \
+	int name(const char *path, int flags);                                                  \
+	int name(const char *path, int flags)                                                   \
+	{                                                                                       \
+		static int (*next)(const char *, int);                                          \
+                                                                                                \
+		before_open(path);                                                              \
+		NEXT(name);                                                                     \
+		return next(path, flags);                                                       \
+	}
+
+#define FOPEN(name)                                                                             \
+	FILE *name(const char *path, const char *mode);                                         \
+	FILE *name(const char *path, const char *mode)                                          \
+	{                                                                                       \
+		static FILE *(*next)(const char *, const char *);                               \
+                                                                                                \
+		before_open(path);                                                              \
+		NEXT(name);                                                                     \
+		return next(path, mode);                                                        \
+	}
+
+OPEN(open)
+OPEN(open64)
+OPENAT(openat)
+OPENAT(openat64)
+OPEN_CHECKED(__open_2)
+OPEN_CHECKED(__open64_2)
+FOPEN(fopen)
+FOPEN(fopen64)
