@@ -445,7 +445,7 @@ def test_a_seed_002_client_unchanged(pool):
 
 def test_time_is_told(pool):
     began = time.monotonic()
-    answer = pool.run("c", "int main(void) { return 0; }")
+    answer = pool.run("c", f"int main(void) {{ return 0; }} /* compiled here and now: {began} */")
     elapsed_ms = 1000 * (time.monotonic() - began)
     times = answer["time"]
     assert set(times) >= {"queue_ms", "setup_ms", "compile_ms", "run_ms", "total_ms"}
