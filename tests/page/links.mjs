@@ -174,6 +174,7 @@ test("permalink: damaged, foreign and bloated links are refused, and the page wo
 	await put(page, { l: "python3", c: "print('still here')" });
 	await runIt(page);
 	assert.equal(await stdout(page), "still here\n");
+	assert.ok(await page.locator("#notice").isHidden(), "something has run now");
 });
 
 test("permalink: too long for a link is said, and the rest works", async (box) => {

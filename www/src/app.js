@@ -162,14 +162,22 @@ async function updateLink() {
 		return;
 	const turn = ++linkTurn;
 	const link = await toLink(readState());
-	if (link === lastLink || turn !== linkTurn)
+	if (turn !== linkTurn)
 		return;
 	if (link.length > MAX_LINK) {
 		notice(t("share.long"));
 		return;
 	}
+	unnotice("share.long");
+	if (link === lastLink)
+		return;
 	setHash(link);
-	if ($("notice").textContent === t("share.long") || $("notice").textContent === t("share.opened"))
+	unnotice("share.opened");
+}
+
+/* Takes back what is no longer so. */
+function unnotice(word) {
+	if ($("notice").textContent === t(word))
 		notice("");
 }
 
@@ -265,6 +273,7 @@ async function start(withTests) {
 		return;
 	}
 	updateLink();
+	unnotice("share.opened");
 	clearErrors();
 	clearResults();
 	const controller = new AbortController();
@@ -563,7 +572,10 @@ async function main() {
 			$("run").focus();
 	});
 	onSetting(onSettingChange);
-	$("verdict").replaceChildren(el("span", {}, t("result.idle", { key: `${modifier()}+Enter` })));
+	const key = `${modifier()}+Enter`;
+	$("verdict").replaceChildren(el("span", {}, t("result.idle", { key })));
+	$("run").title = key;
+	$("run").setAttribute("aria-keyshortcuts", "Control+Enter");
 	tabSwitch();
 
 	const link = location.hash.slice(1);
