@@ -599,6 +599,7 @@ static void serve(struct keeper *k, int conn_fd)
 
 	if (!peer_allowed(conn_fd, &k->config->policy, &err)) {
 		complain(k, "", &err);
+		close(conn_fd);
 		return;
 	}
 	setsockopt(conn_fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

@@ -212,7 +212,7 @@ static int generation_mount(struct generation *g, struct error *err)
 {
 	char root[280];
 
-	snprintf(root, sizeof root, "%s/images.%u", g->settings.run_directory, g->number);
+	snprintf(root, sizeof root, "%s/mounts.%u", g->settings.state_directory, g->number);
 	if (image_set_mount(&g->images, root, &g->settings, warn, err) < 0)
 		return -1;
 	image_match_languages(&g->images, g->table, g->language_image);
@@ -751,7 +751,11 @@ static int sanitise(struct error *err)
 				       RLIMIT_STACK, RLIMIT_SIGPENDING };
 	struct rlimit limit;
 	size_t r;
-	int fd;
+	int fd, number;
+
+	/* what the starter ignored would be ignored in every program */
+	for (number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
 
 	do {
 		fd = open("/dev/null", O_RDWR);
@@ -807,7 +811,7 @@ static int sanitise(struct error *err)
 	return 0;
 }
 
-static int make_directory(const char *path, mode_t mode, struct error *err)
+static int make_directory(const char *path, mode_t mode, bool shared, struct error *err)
 {
 	struct stat st;
 	mode_t others;
@@ -818,7 +822,7 @@ static int make_directory(const char *path, mode_t mode, struct error *err)
 		return error_errno(err, "%s", path);
 	/* where others may add entries, as the pool its sockets, the sticky bit keeps
 	 * their hands off ours */
-	others = st.st_mode & S_ISVTX ? S_IWOTH : S_IWGRP | S_IWOTH;
+	others = shared && (st.st_mode & S_ISVTX) ? S_IWOTH : S_IWGRP | S_IWOTH;
 	if (!S_ISDIR(st.st_mode) || st.st_uid != 0 || (st.st_mode & others))
 		return error_set(err, EPERM, "%s: must be a folder that only root can write", path);
 	return 0;
@@ -858,13 +862,13 @@ static int block_signals(struct master *m, struct error *err)
 
 /* Leftovers of a daemon that was killed: empty folders, because its mounts went
  * with its mount namespace. */
-static void sweep_run_directory(const char *run_directory)
+static void sweep_state_directory(const char *state_directory)
 {
 	char path[300];
 	unsigned i;
 
 	for (i = 0; i < 64; i++) {
-		snprintf(path, sizeof path, "%s/images.%u", run_directory, i);
+		snprintf(path, sizeof path, "%s/mounts.%u", state_directory, i);
 		rmdir(path);
 	}
 }
@@ -912,8 +916,8 @@ static int step_directories(struct master *m, struct error *err)
 {
 	const struct settings *s = &m->now->settings;
 
-	return make_directory(s->run_directory, 0755, err) < 0 ||
-			       make_directory(s->state_directory, 0750, err) < 0
+	return make_directory(s->run_directory, 0755, true, err) < 0 ||
+			       make_directory(s->state_directory, 0750, false, err) < 0
 		       ? -1
 		       : 0;
 }
@@ -925,7 +929,7 @@ static int step_ids(struct master *m, struct error *err)
 
 static int step_mounts(struct master *m, struct error *err)
 {
-	sweep_run_directory(m->now->settings.run_directory);
+	sweep_state_directory(m->now->settings.state_directory);
 	return own_mounts(err) < 0 ? -1 : generation_mount(m->now, err);
 }
 
