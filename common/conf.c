@@ -399,6 +399,7 @@ int conf_load(const char *path, const struct conf_key *keys, bool trusted_only, 
 	      struct error *err)
 {
 	const struct conf_key *key;
+	struct stat st;
 	config_t tree;
 	FILE *file;
 	int fd, rc = 0;
@@ -411,6 +412,11 @@ int conf_load(const char *path, const struct conf_key *keys, bool trusted_only, 
 	fd = conf_open(path, trusted_only, err);
 	if (fd < 0)
 		return -1;
+	/* libconfig's scanner ends the whole program when it cannot read */
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return error_set(err, EINVAL, "%s: not a file", path);
+	}
 	file = fdopen(fd, "r");
 	if (!file) {
 		close(fd);
