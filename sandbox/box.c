@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -25,7 +26,7 @@
 #endif
 
 #define NAMESPACES                                                                              \
-	(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWTIME)
+	(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWTIME)
 
 static pid_t clone_init(struct box *box)
 {
@@ -169,6 +170,7 @@ void box_kill(struct box *box)
 {
 	if (!box->slot)
 		return;
+	box->killed = true;
 	/* init takes its pid namespace along; the others are signalled as well,
 	 * because under a CPU quota init may wait long for its turn to die */
 	if (box->pid_fd >= 0)
@@ -213,6 +215,45 @@ int box_finish(struct box *box, int timeout_ms)
 		poll(NULL, 0, tries < 10 ? 1 : 10);
 	}
 	box->slot = NULL;
+	return 0;
+}
+
+/* ---- what a slot's boxes inherit ---- */
+
+#define HOST_NAME "box"
+
+/* The second fence; what a job asks for lowers some of them further. They hold for
+ * the keeper as well, which needs no more. */
+static const struct {
+	int resource;
+	rlim_t value;
+} fence[] = {
+	/* 1, not 0: the kernel starts a handler behind a pipe whatever the limit,
+	 * unless it is exactly 1; and no core file fits into one byte */
+	{ RLIMIT_CORE, 1 },
+	{ RLIMIT_NOFILE, 1024 },
+	{ RLIMIT_STACK, 64 << 20 },
+	{ RLIMIT_MEMLOCK, 64 << 10 },
+	{ RLIMIT_MSGQUEUE, 64 << 10 },
+	{ RLIMIT_SIGPENDING, 256 },
+	{ RLIMIT_NICE, 0 },
+	{ RLIMIT_RTPRIO, 0 },
+	{ RLIMIT_RTTIME, 0 },
+};
+
+int slot_set_once(struct error *err)
+{
+	size_t i;
+
+	if (unshare(CLONE_NEWUTS) < 0 || sethostname(HOST_NAME, strlen(HOST_NAME)) < 0 ||
+	    setdomainname("", 0) < 0)
+		return error_errno(err, "host name");
+	for (i = 0; i < ARRAY_LEN(fence); i++) {
+		const struct rlimit value = { fence[i].value, fence[i].value };
+
+		if (setrlimit((__rlimit_resource_t)fence[i].resource, &value) < 0)
+			return error_errno(err, "limit %d", fence[i].resource);
+	}
 	return 0;
 }
 

@@ -40,7 +40,8 @@ struct box {
 	struct limits limits; /* in force: group and tmpfs */
 	pid_t init_pid;
 	int pid_fd, sock_fd, scratch_fd;
-	bool ready; /* init said so */
+	bool ready;  /* init said so */
+	bool killed; /* box_kill() was called */
 };
 
 /* Clones a box; it sets itself up while we do other things. */
@@ -65,6 +66,10 @@ void box_kill(struct box *box);
  * box_finish() be called again later. The tmpfs stays open for BOX_KEEPS_TREE
  * (steal box->scratch_fd), else goes. */
 int box_finish(struct box *box, int timeout_ms);
+
+/* What every box of the slot inherits from its keeper: a host name in a namespace
+ * of its own, and the second fence of limits. Once, at the keeper's start. */
+int slot_set_once(struct error *err);
 
 /* The slot's user namespace, by a child that lives a moment. */
 int slot_make_user_namespace(struct slot *slot, struct error *err);

@@ -32,35 +32,31 @@ static int dir_of(const struct run_group *group, enum hierarchy hierarchy)
 
 /* ---- limits ---- */
 
-static int write_number(int dir_fd, const char *file, uint64_t value)
+/* Writes, reads back, and compares: a limit that did not take is no limit. All on
+ * one descriptor, because this is done several times for every box. */
+static int set_text(int dir_fd, const char *file, const char *text, struct error *err)
+{
+	cleanup_close int fd = openat(dir_fd, file, O_RDWR | O_CLOEXEC);
+	size_t size = strlen(text);
+	char found[64];
+	ssize_t n;
+
+	if (fd < 0 || write(fd, text, size) != (ssize_t)size ||
+	    (n = pread(fd, found, sizeof found - 1, 0)) < 0)
+		return error_errno(err, "%s = %s", file, text);
+	found[n] = '\0';
+	found[strcspn(found, "\n")] = '\0';
+	if (strcmp(found, text) != 0)
+		return error_set(err, EIO, "%s: wrote %s, reads %s", file, text, found);
+	return 0;
+}
+
+static int set_number(int dir_fd, const char *file, uint64_t value, struct error *err)
 {
 	char text[24];
 
 	snprintf(text, sizeof text, "%" PRIu64, value);
-	return io_write_text_at(dir_fd, file, text);
-}
-
-static int read_number(int dir_fd, const char *file, uint64_t *ret_value)
-{
-	char text[32];
-
-	if (io_read_text_at(dir_fd, file, text, sizeof text) < 0)
-		return -1;
-	*ret_value = strtoull(text, NULL, 10);
-	return 0;
-}
-
-/* Writes, reads back, and compares: a limit that did not take is no limit. */
-static int set_number(int dir_fd, const char *file, uint64_t value, struct error *err)
-{
-	uint64_t found = 0;
-
-	if (write_number(dir_fd, file, value) < 0 || read_number(dir_fd, file, &found) < 0)
-		return error_errno(err, "%s = %" PRIu64, file, value);
-	if (found != value)
-		return error_set(err, EIO, "%s: wrote %" PRIu64 ", reads %" PRIu64, file, value,
-				 found);
-	return 0;
+	return set_text(dir_fd, file, text, err);
 }
 
 static uint64_t whole_pages(uint64_t bytes)
@@ -100,7 +96,7 @@ static int limit_processes(struct run_group *group, uint64_t processes, struct e
 static int limit_cpu(struct run_group *group, uint64_t percent, struct error *err)
 {
 	uint64_t period_us = PERIOD_US, quota_us = percent * PERIOD_US / 100;
-	char text[48], found[48];
+	char text[48];
 	int dir_fd = dir_of(group, HIER_CPU);
 
 	if (quota_us < QUOTA_LEAST_US) {
@@ -112,13 +108,8 @@ static int limit_cpu(struct run_group *group, uint64_t percent, struct error *er
 				       set_number(dir_fd, "cpu.cfs_quota_us", quota_us, err) < 0
 			       ? -1
 			       : 0;
-	snprintf(text, sizeof text, "%" PRIu64 " %" PRIu64 "\n", quota_us, period_us);
-	if (io_write_text_at(dir_fd, "cpu.max", text) < 0 ||
-	    io_read_text_at(dir_fd, "cpu.max", found, sizeof found) < 0)
-		return error_errno(err, "cpu.max = %s", text);
-	if (strcmp(text, found) != 0)
-		return error_set(err, EIO, "cpu.max: wrote %s, reads %s", text, found);
-	return 0;
+	snprintf(text, sizeof text, "%" PRIu64 " %" PRIu64, quota_us, period_us);
+	return set_text(dir_fd, "cpu.max", text, err);
 }
 
 /* Which limit is held by what: one row each. */
@@ -429,7 +420,7 @@ static void kill_listed(int dir_fd, pid_t spare_pid)
 		fds[i] = first[i] > 1 && first[i] != spare_pid
 				 ? (int)syscall(SYS_pidfd_open, first[i], 0)
 				 : -1;
-	still = list_pids(dir_fd, second);
+	still = count ? list_pids(dir_fd, second) : 0;
 	for (i = 0; i < count; i++) {
 		if (fds[i] < 0)
 			continue;

@@ -116,7 +116,8 @@ static void end_box(struct keeper *k, struct box *box)
 
 	if (!box->slot)
 		return;
-	box_kill(box);
+	if (!box->killed)
+		box_kill(box);
 	while (box_finish(box, said ? RETRY_MS : REAP_MS) < 0) {
 		if (!said) {
 			said = true;
@@ -850,6 +851,8 @@ int keeper_open_slot(const struct keeper_config *config, struct slot *ret_slot,
 	if (setgroups(0, NULL) < 0)
 		return error_errno(err, "setgroups");
 	umask(022);
+	if (slot_set_once(err) < 0)
+		return -1;
 	if (world_enter(config->images->root, ret_outside_fd, ret_world_fd, err) < 0 ||
 	    slot_make_user_namespace(&slot, err) < 0)
 		return -1;

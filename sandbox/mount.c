@@ -188,7 +188,7 @@ static int make_folders(int fd, uid_t box_uid)
 		{ SCRATCH_UPPER, 0755, false },		{ SCRATCH_WORK, 0700, false },
 		{ SCRATCH_SHM, 01777, false },		{ SCRATCH_UPPER "/box", 0755, true },
 		{ SCRATCH_UPPER "/tmp", 01777, false }, { SCRATCH_UPPER "/proc", 0755, false },
-		{ SCRATCH_UPPER "/dev", 0755, false },	{ SCRATCH_UPPER "/usr", 0755, false },
+		{ SCRATCH_UPPER "/dev", 0755, false },
 	};
 	size_t i;
 

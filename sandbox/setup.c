@@ -6,9 +6,9 @@
  *
  *	keeper   root, host pid namespace, its own world of a few mounts
  *	  |      SEQPACKET socket
- *	init     this file, then init.c; pid 1 of new mount, pid, ipc, uts, cgroup
- *	  |      and time namespaces and in the slot's network namespace, all owned
- *	  |      by the host's user namespace; then in the slot's user namespace
+ *	init     this file, then init.c; pid 1 of new mount, pid, ipc, cgroup and
+ *	  |      time namespaces and in the slot's host name and network namespaces,
+ *	  |      all owned by the host's user namespace; then in the slot's user one
  *	program  user 1000 in there, no capability, same filter
  *
  * The user namespace comes last: whatever the program may do in it, it owns
@@ -33,8 +33,6 @@
 #include "common/io.h"
 #include "sandbox/init.h"
 #include "sandbox/mount.h"
-
-#define HOST_NAME "box"
 
 /* Descriptors at fixed places, so that everything above can be closed at once. */
 enum { FD_SOCK = 3, FD_PROC, FD_USER_NS, FD_SCRATCH, FD_FIRST_FREE };
@@ -92,45 +90,6 @@ static int new_session(struct setup *s, struct error *err)
 	umask(022);
 	if (setsid() < 0)
 		return error_errno(err, "setsid");
-	return 0;
-}
-
-static int set_host_name(struct setup *s, struct error *err)
-{
-	(void)s;
-	if (sethostname(HOST_NAME, strlen(HOST_NAME)) < 0 || setdomainname("", 0) < 0)
-		return error_errno(err, "sethostname");
-	return 0;
-}
-
-/* The second fence; what a job asks for lowers some of them further. */
-static int set_rlimits(struct setup *s, struct error *err)
-{
-	static const struct {
-		int resource;
-		rlim_t value;
-	} rows[] = {
-		/* 1, not 0: the kernel starts a handler behind a pipe whatever the limit,
-		 * unless it is exactly 1; and no core file fits into one byte */
-		{ RLIMIT_CORE, 1 },
-		{ RLIMIT_NOFILE, 1024 },
-		{ RLIMIT_STACK, 64 << 20 },
-		{ RLIMIT_MEMLOCK, 64 << 10 },
-		{ RLIMIT_MSGQUEUE, 64 << 10 },
-		{ RLIMIT_SIGPENDING, 256 },
-		{ RLIMIT_NICE, 0 },
-		{ RLIMIT_RTPRIO, 0 },
-		{ RLIMIT_RTTIME, 0 },
-	};
-	size_t i;
-
-	(void)s;
-	for (i = 0; i < ARRAY_LEN(rows); i++) {
-		struct rlimit value = { rows[i].value, rows[i].value };
-
-		if (setrlimit((__rlimit_resource_t)rows[i].resource, &value) < 0)
-			return error_errno(err, "limit %d", rows[i].resource);
-	}
 	return 0;
 }
 
@@ -242,8 +201,6 @@ static const struct step {
 	{ "mount /dev/shm", mount_shm },
 	{ "mount /proc", mount_proc },
 	{ "enter the new root", enter_root },
-	{ "set the host name", set_host_name },
-	{ "set rlimits", set_rlimits },
 	{ "be the first to go", first_to_go },
 	/* ---- root ends with the next line ---- */
 	{ "enter the user namespace", enter_user_namespace },
