@@ -81,7 +81,7 @@ static inline void tap_skip(const char *fmt, ...)
 }
 
 /* None of the program's tests can be made here: prints the empty plan and leaves. */
-__attribute__((format(printf, 1, 2), noreturn))
+__attribute__((format(printf, 1, 2), __noreturn__))
 static inline void tap_skip_all(const char *fmt, ...)
 {
 	va_list ap;
