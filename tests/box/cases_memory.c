@@ -427,6 +427,135 @@ static void failed_builds(struct trial *t)
 	}
 }
 
+/* ---- the compile cache ---- */
+
+/* One request: a build, and a run on its tree. Was the build taken from the cache? */
+static bool build_and_run(struct trial *t, const struct service *service, const char *options,
+			  uint64_t domain, bool quiet, const char *arguments)
+{
+	struct launch launch = LAUNCH_INIT;
+	const struct request build = { .language = "two", .is_build = true, .launch = &launch,
+				       .options = options, .domain = domain,
+				       .flags = WIRE_KEEP_TREE | WIRE_MORE };
+	const struct request run = { .language = "two", .arguments = arguments, .launch = &launch,
+				     .flags = WIRE_ON_TREE | (quiet ? WIRE_QUIET : 0),
+				     .domain = domain };
+	struct outcome outcome;
+	bool cached, good;
+
+	box_run(service, &build, &outcome);
+	cached = outcome.result.verdict.cached;
+	good = check(t, outcome.status == STATUS_SUCCESS, "build: %s, %s: %.200s",
+		     end_name(outcome.end), job_status_name(outcome.status), outcome.out);
+	outcome_done(&outcome);
+	if (good) {
+		run_expecting(t, service, &run, STATUS_SUCCESS, 0, &outcome);
+		outcome_done(&outcome);
+	}
+	launch_close(&launch);
+	return cached;
+}
+
+/* It is put there after the answer, so it may take a moment. */
+static bool comes_from_cache(struct trial *t, const struct service *service, const char *options,
+			     uint64_t domain, bool quiet, const char *arguments)
+{
+	uint64_t end = clock_ms() + (quiet ? PATIENCE_MS : 1000);
+
+	while (clock_ms() < end && t->problems == 0) {
+		if (build_and_run(t, service, options, domain, quiet, arguments))
+			return true;
+		pause_ms(50);
+	}
+	return false;
+}
+
+static void cached_builds(struct trial *t, const struct service *service)
+{
+	const uint64_t domain = clock_us();
+	int i;
+
+	check(t, comes_from_cache(t, service, NULL, domain, true, "on-tree"),
+	      "an identical quiet build is done again");
+	/* whatever the runs did to their tree, the cached one is as built */
+	for (i = 0; i < 3; i++)
+		check(t, build_and_run(t, service, NULL, domain, true, "on-tree"),
+		      "the cached tree is gone");
+	check(t, !build_and_run(t, service, NULL, domain + 1, true, "on-tree"),
+	      "another domain has the same cache");
+	check(t, !build_and_run(t, service, "other", domain, true, "on-tree"),
+	      "other options have the same tree");
+	check(t, !comes_from_cache(t, service, "noisy", domain + 2, false, "on-tree"),
+	      "a build that printed something comes from the cache");
+}
+
+static void odd_trees(struct trial *t, const struct service *service)
+{
+	const uint64_t domain = clock_us();
+
+	build_and_run(t, service, "odd", domain, true, "on-odd-tree");
+	comes_from_cache(t, service, "odd", domain, true, "on-odd-tree");
+}
+
+static void failed_not_cached(struct trial *t, const struct service *service)
+{
+	const struct request build = { .language = "two", .is_build = true, .options = "fail",
+				       .domain = clock_us(),
+				       .flags = WIRE_KEEP_TREE | WIRE_MORE };
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		struct outcome outcome;
+
+		run_expecting(t, service, &build, STATUS_RUNTIME_ERROR, 0, &outcome);
+		check(t, !outcome.result.verdict.cached, "a failed build comes from the cache");
+		outcome_done(&outcome);
+		pause_ms(100);
+	}
+}
+
+/* The main service has no cache: what it kept would look like a leak. */
+static void with_cache(struct trial *t, void (*run)(struct trial *t, const struct service *service))
+{
+	const struct service_options options = { .slots = 2 };
+	static struct service service;
+
+	if (!own_service(t, &options, &service))
+		return;
+	run(t, &service);
+	own_service_done(t, &service);
+}
+
+static void cache_serves(struct trial *t)
+{
+	with_cache(t, cached_builds);
+}
+
+static void cache_and_odd_files(struct trial *t)
+{
+	with_cache(t, odd_trees);
+}
+
+static void cache_and_failures(struct trial *t)
+{
+	with_cache(t, failed_not_cached);
+}
+
+static void cache_switched_off(struct trial *t)
+{
+	const struct service_options options = { .slots = 1, .conf = "compile-cache = \"0\";\n" };
+	static struct service service;
+	int i;
+
+	if (!own_service(t, &options, &service))
+		return;
+	for (i = 0; i < 5; i++) {
+		check(t, !build_and_run(t, &service, NULL, 1, true, "on-tree"), "it is on");
+		pause_ms(100);
+	}
+	own_service_done(t, &service);
+}
+
 const struct box_case cases_cpu[] = {
 	ATTACK("070", "busy loop", "timeout by processor time", "70",
 	       .request.limits = { .cpu_ms = 200, .wall_ms = 20000 }, .status = STATUS_TIMEOUT,
@@ -457,6 +586,15 @@ const struct box_case cases_cpu[] = {
 	  .promise = "runtime_error; timeout", .run = failed_builds },
 	{ .number = "076c", .name = "runs on a frozen tree", .promise = "each sees the build's tree",
 	  .run = frozen_tree },
+	{ .number = "076d", .name = "the compile cache",
+	  .promise = "the same quiet build of the same domain alone, as it was built",
+	  .run = cache_serves },
+	{ .number = "076e", .name = "odd files in a cached tree",
+	  .promise = "of the same kind, or not there", .run = cache_and_odd_files },
+	{ .number = "076f", .name = "a failed build", .promise = "is not cached",
+	  .run = cache_and_failures },
+	{ .number = "076g", .name = "the compile cache switched off", .promise = "nothing is cached",
+	  .run = cache_switched_off },
 	ATTACK("077", "as many files as fit, left behind", "gone after the verdict", "77",
 	       .request.limits = { .memory_bytes = 256 * MIB, .disk_bytes = 64 * MIB }),
 	{ 0 },

@@ -94,6 +94,7 @@ struct request {
 	enum stage stage;	/* STAGE_BUILD is 0, so say it only for a build */
 	bool is_build;
 	uint32_t flags;
+	uint64_t domain; /* of the compile cache */
 	struct launch *launch;	/* NULL: a connection of its own */
 	uint64_t wait_ms;	/* for a box; 0: PATIENCE_MS */
 	int client_fd;		/* 0: none */

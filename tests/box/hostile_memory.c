@@ -361,6 +361,58 @@ static int case_72(char **words)
 	return 0;
 }
 
+/* What a build may leave that a careless hand would trip over. */
+static void leave_odd_files(void)
+{
+	char name[32];
+	int fd, i;
+
+	want("fifo", mkfifo("fifo", 0600), OK);
+	want("link", symlink("/etc/passwd", "link"), OK);
+	want("loop", symlink("loop", "loop"), OK);
+	want("up", symlink("../../../../etc", "up"), OK);
+	want("folder", mkdir("shut", 0700), OK);
+	fd = open("shut/inner", O_WRONLY | O_CREAT, 0600);
+	want("write", write(fd, "inner\n", 6), OK);
+	want("chmod", chmod("shut", 0), OK);
+	fd = open("unreadable", O_WRONLY | O_CREAT, 0);
+	want("write", write(fd, "x", 1), OK);
+	fd = open("sparse", O_WRONLY | O_CREAT, 0600);
+	want("sparse", ftruncate(fd, 8 << 20), OK);
+	want("odd name", mkdir("\n\033[31m\xff", 0700), OK);
+	for (i = 0; i < 1000; i++) {
+		snprintf(name, sizeof name, "file-%d", i);
+		fd = open(name, O_WRONLY | O_CREAT, 0644);
+		want(name, fd, OK);
+		close(fd);
+	}
+}
+
+/* On the tree that the above left, straight or by way of the cache: what is there
+ * is of the same kind as it was, and a name that led out still only leads out. */
+static int case_on_odd_tree(char **words)
+{
+	static const struct {
+		const char *name;
+		mode_t type;
+	} kinds[] = { { "fifo", S_IFIFO }, { "link", S_IFLNK },	 { "loop", S_IFLNK },
+		      { "up", S_IFLNK },   { "shut", S_IFDIR }, { "unreadable", S_IFREG },
+		      { "sparse", S_IFREG } };
+	struct stat st;
+	size_t i;
+
+	(void)words;
+	for (i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (lstat(kinds[i].name, &st) < 0)
+			want(kinds[i].name, -1, ENOENT);
+		else if ((st.st_mode & S_IFMT) != kinds[i].type || st.st_uid != 1000 ||
+			 (st.st_mode & 06000))
+			differs("%s has mode %o, owner %u", kinds[i].name, st.st_mode, st.st_uid);
+	}
+	want("made", access("made", X_OK), OK);
+	return 0;
+}
+
 /* The compiler of language "two": makes the program that then runs. */
 static int case_build(char **words)
 {
@@ -382,6 +434,8 @@ static int case_build(char **words)
 	want("tree", mkdir("tree", 0755), OK);
 	to = open("tree/file", O_WRONLY | O_CREAT, 0644);
 	want("write", write(to, "built\n", 6), OK);
+	if (words[0] && !strcmp(words[0], "odd"))
+		leave_odd_files();
 	return 0;
 }
 
@@ -423,5 +477,6 @@ const struct attack attacks_memory[] = {
 	{ "72", case_72 },
 	{ "build", case_build },
 	{ "on-tree", case_on_tree },
+	{ "on-odd-tree", case_on_odd_tree },
 	{ NULL, NULL },
 };
