@@ -129,8 +129,11 @@ export async function put(page, state) {
 	await page.waitForFunction((text) => document.getElementById("code").value === text, code);
 }
 
+/* The run has ended, and what came of it is drawn. */
 export async function finished(page) {
 	await page.locator('#sections[aria-busy="false"]').waitFor({ state: "attached" });
+	await page.evaluate(() => new Promise((resolve) =>
+		requestAnimationFrame(() => requestAnimationFrame(resolve))));
 }
 
 export async function runIt(page) {

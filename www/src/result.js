@@ -131,7 +131,7 @@ export class Result {
 		$("sections").replaceChildren();
 		this.busy(t("result.running"));
 		this.clock = setInterval(() => {
-			$("clock").textContent = timeText(100 * Math.floor((performance.now() - this.began) / 100));
+			$("clock").textContent = `${((performance.now() - this.began) / 1000).toFixed(1)} s`;
 		}, 100);
 	}
 
