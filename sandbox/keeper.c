@@ -60,7 +60,13 @@ struct keeper {
 
 static void complain(const struct keeper *k, const char *id, const struct error *err)
 {
-	log_event(LOG_ERROR, "slot %u%s%s: %s", k->config->slot, id[0] ? " id " : "", id, err->text);
+	/* before any box has worked this is the one line that the start ends with */
+	if (!atomic_load(&k->config->shared->proven))
+		log_event(LOG_ERROR, "no box can be made on this host: %s; see sandpool check",
+			  err->text);
+	else
+		log_event(LOG_ERROR, "slot %u%s%s: %s", k->config->slot, id[0] ? " id " : "", id,
+			  err->text);
 }
 
 static int renew_network(struct keeper *k, struct error *err)

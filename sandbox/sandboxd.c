@@ -339,7 +339,7 @@ static void bury_keeper(struct master *m, unsigned slot, int status)
 	keeper->due_ms = clock_ms() + keeper->delay_ms;
 	if (!wanted && status != 0 && !atomic_load(&m->shared->proven))
 		m->hopeless = true;
-	if (!wanted || status != 0)
+	if (!m->hopeless && (!wanted || status != 0))
 		log_event(LOG_ERROR, "slot %u: its keeper ended (%s %d)", slot,
 			  WIFSIGNALED(status) ? "signal" : "status",
 			  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
@@ -366,7 +366,8 @@ static int keep_alive(struct master *m)
 	int next_ms = -1;
 	unsigned i;
 
-	for (i = 0; i < m->slots && !m->stopping; i++) {
+	/* the first one shows whether boxes can be made here at all */
+	for (i = 0; i < (m->announced ? m->slots : 1) && !m->stopping; i++) {
 		uint64_t due = m->keepers[i].due_ms;
 
 		if (m->keepers[i].pid)
@@ -1098,7 +1099,7 @@ int main(int argc, char **argv)
 	}
 	loop(&m);
 	if (m.hopeless) {
-		log_event(LOG_ERROR, "no box can be made on this host; see sandpool check");
+		/* its keeper has said why */
 		stop(&m);
 		stop(&m);
 		while (!all_gone(&m)) {

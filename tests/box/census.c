@@ -563,6 +563,9 @@ bool kernel_log_clean(char *text, size_t size)
 		if (n <= 0)
 			break;
 		line[n] = '\0';
+		/* "traps: NAME general protection": the program's own fault, and its end */
+		if (strstr(line, ";traps: "))
+			continue;
 		for (i = 0; i < ARRAY_LEN(words); i++)
 			if (strstr(line, words[i]) && clean) {
 				snprintf(text, size, "%.*s", (int)strcspn(line, "\n"), line);
