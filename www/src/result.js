@@ -112,6 +112,9 @@ function verdictWords(done) {
 	if (Array.isArray(done.tests))
 		return [t("tests.passed", { n: done.tests.filter((one) => one.passed === true).length, all: done.tests.length })];
 	const words = [message];
+	/* Of a run that was stopped for a limit, the limit is what matters. */
+	if (done.status !== "runtime_error")
+		return words.filter(Boolean);
 	if (isNumber(done.exit_code) && done.exit_code !== 0 && !message.includes(String(done.exit_code)))
 		words.push(t("result.exit", { code: done.exit_code }));
 	if (done.signal && !message.includes(done.signal))
