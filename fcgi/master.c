@@ -687,6 +687,19 @@ static int test_more(struct error *err)
 	return 0;
 }
 
+/* Descriptors 0 to 2 are there, whoever started us: a socket in their place would get
+ * what is meant for the log. */
+static void open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 static bool called_as_cgi(void)
 {
 	return getenv("GATEWAY_INTERFACE") && getenv("REQUEST_METHOD") && !getenv("LISTEN_FDS") &&
@@ -705,6 +718,7 @@ int main(int argc, char **argv)
 	enum mode mode;
 	bool cgi = called_as_cgi();
 
+	open_standard();
 	log_open("sandpool-fcgi", LOG_NOTICE);
 	/* a web server may turn the query into arguments of a CGI program */
 	mode = cgi ? MODE_SERVE : read_options(argc, argv);

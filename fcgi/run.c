@@ -283,6 +283,11 @@ static void print_head(struct drive *d, const struct answer *answer)
 	d->head_sent = true;
 }
 
+static const char *version_known(const struct drive *d)
+{
+	return d->version[0] ? d->version : NULL;
+}
+
 /* A box is ours. Only now does a stream begin: until now it could still be 503. */
 static void on_taken(void *data)
 {
@@ -296,7 +301,7 @@ static void on_taken(void *data)
 		if (d->streaming) {
 			print_head(d, NULL);
 			rc = stream_start(&d->stream, d->visit->request->id, d->language_id,
-					  d->version);
+					  version_known(d));
 		}
 	}
 	if (d->streaming)
@@ -688,7 +693,7 @@ static void fill_answer(struct drive *d)
 
 	answer->id = d->visit->request->id;
 	answer->language = d->language_id;
-	answer->version = d->version;
+	answer->version = version_known(d);
 	answer->run_limits = d->run_limits;
 	answer->compile_limits = d->build_limits;
 	answer->total_ms = d->total_ms;
