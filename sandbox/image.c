@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/conf.h"
 #include "common/io.h"
 
 #define PATH_SIZE  600
@@ -322,6 +323,60 @@ static int mount_layer(struct image *image, const char *place, const char *sourc
 	return 0;
 }
 
+static bool variable_valid(const char *word, size_t size)
+{
+	size_t name = strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+	size_t i;
+
+	if (name == 0 || word[name] != '=' || strchr("0123456789", word[0]))
+		return false;
+	for (i = name; i < size; i++)
+		if ((unsigned char)word[i] < ' ' && word[i] != '\t')
+			return false;
+	return true;
+}
+
+/* The file "environment" beside "layers": what programs get before the language's
+ * own. One NAME=value a line; "#" begins a comment line. */
+static int read_environment(struct image *image, const char *source, struct error *err)
+{
+	char path[PATH_SIZE], *line, *end, *into = image->environment;
+	char text[IMAGE_ENVIRONMENT_BYTES];
+	cleanup_close int fd = -1;
+	unsigned count = 0;
+	ssize_t n;
+
+	snprintf(path, sizeof path, "%s/environment", source);
+	if (access(path, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	fd = conf_open(path, true, err);
+	if (fd < 0)
+		return -1;
+	n = io_read_full(fd, text, sizeof text);
+	if (n < 0)
+		return error_errno(err, "%s", path);
+	if (n == sizeof text || memchr(text, '\0', (size_t)n))
+		return error_set(err, E2BIG, "%s: not a text of less than %d bytes", path,
+				 IMAGE_ENVIRONMENT_BYTES);
+	text[n] = '\0';
+	for (line = text; *line; line = end) {
+		size_t size = strcspn(line, "\n");
+
+		end = line + size + (line[size] == '\n');
+		line[size] = '\0';
+		if (size == 0 || line[0] == '#')
+			continue;
+		if (!variable_valid(line, size) || count++ == IMAGE_VARIABLES_MAX)
+			return error_set(err, EINVAL, "%s: not NAME=value, or more than %d", path,
+					 IMAGE_VARIABLES_MAX);
+		/* no longer than the text that it comes from */
+		memcpy(into, line, size + 1);
+		into += size + 1;
+	}
+	*into = '\0';
+	return 0;
+}
+
 /* A folder with a file "layers" is a list of layers, the top one first, each a
  * name in the folder that holds this one; any other folder is the tree itself. */
 static int mount_plain(struct image *image, const char *place, const char *source,
@@ -351,7 +406,7 @@ static int mount_plain(struct image *image, const char *place, const char *sourc
 	fclose(file);
 	if (rc == 0 && image->layers == 0)
 		rc = error_set(err, EINVAL, "%s: no layers", list);
-	return rc;
+	return rc == 0 ? read_environment(image, source, err) : rc;
 }
 
 static void unmount_place(const char *place, unsigned layers)

@@ -16,12 +16,16 @@
 
 #define IMAGE_HOST	 "host"
 #define IMAGE_LAYERS_MAX 8
+#define IMAGE_ENVIRONMENT_BYTES 8192 /* with names */
+#define IMAGE_VARIABLES_MAX	96
 
 struct image {
 	char name[WIRE_IMAGE_NAME];
 	char manifest[24];   /* changes when the image does */
 	unsigned layers;     /* mounted as IMAGE_ROOT/<name>/0, 1 ...; 0 is the top one */
 	bool binds_usr;      /* the host's /usr comes on top, as a bind */
+	/* "NAME=value" words, each ended by NUL, the last followed by another NUL */
+	char environment[IMAGE_ENVIRONMENT_BYTES + 1];
 };
 
 struct image_set {

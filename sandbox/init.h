@@ -22,6 +22,7 @@
 /* keeper -> init, with the descriptors of enum wire_fd. */
 struct init_job {
 	const struct language *language; /* in memory that both have */
+	const char *environment;	 /* the image's, likewise; see struct image */
 	enum stage stage;
 	uint32_t on_tree; /* the first file only names the main file */
 	uint32_t ahead;   /* no program yet: start the interpreter; fds[0] is the library */

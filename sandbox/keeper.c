@@ -394,6 +394,7 @@ static int run_in_box(struct run *run, struct verdict *ret_verdict, struct error
 	const struct wire_run *wish = &run->stage->run;
 	const struct init_job job = {
 		.language = run->stage->language,
+		.environment = run->keeper->config->images->image[run->keeper->image].environment,
 		.stage = (enum stage)wish->stage,
 		.on_tree = (wish->flags & WIRE_ON_TREE) != 0,
 		.unpack = (wish->flags & WIRE_ON_TREE) && run->keeper->packed_fd >= 0,

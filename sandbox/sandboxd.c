@@ -840,6 +840,9 @@ static int lock_state(struct master *m, struct error *err)
 	if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0)
 		return error_set(err, errno, "%s: another sandboxd runs on this state directory",
 				 path);
+	/* whom the tools tell that images changed; the lock says whether it is true */
+	if (ftruncate(m->lock_fd, 0) < 0 || dprintf(m->lock_fd, "%d\n", (int)getpid()) < 0)
+		return error_errno(err, "%s", path);
 	return 0;
 }
 
@@ -1021,16 +1024,49 @@ static void finish(struct master *m)
 
 static void usage(FILE *out)
 {
-	fputs("usage: sandpool-sandboxd [-c FILE] [-t | -T | -v | -E]\n"
+	fputs("usage: sandpool-sandboxd [-c FILE] [-t | -T | -G | -P GROUP | -v | -E]\n"
 	      "  -c FILE  configuration (" SANDPOOL_CONF_PATH ")\n"
 	      "  -t       check the configuration and the languages, and exit\n"
 	      "  -T       the same, and print the settings in force\n"
+	      "  -G       print each image that languages name, and those languages, and exit\n"
+	      "  -P NAME  print the Debian packages of the languages of one image, and exit\n"
 	      "  -E       explain the system call filter, and exit\n"
 	      "  -v       print the version, and exit\n",
 	      out);
 }
 
-static int test_configuration(const char *conf_path, bool print)
+/* One line for each image: its name and its languages. */
+static void print_groups(const struct language_table *table)
+{
+	size_t i, k;
+
+	for (i = 0; i < table->count; i++) {
+		const char *image = table->language[i].image;
+
+		for (k = 0; k < i && strcmp(table->language[k].image, image) != 0; k++)
+			;
+		if (k < i)
+			continue; /* printed */
+		fputs(image, stdout);
+		for (; k < table->count; k++)
+			if (!strcmp(table->language[k].image, image))
+				printf(" %s", table->language[k].id);
+		putchar('\n');
+	}
+}
+
+/* Those that several languages need come several times. */
+static void print_packages(const struct language_table *table, const char *image)
+{
+	size_t i, k;
+
+	for (i = 0; i < table->count; i++)
+		for (k = 0; k < table->language[i].packages.count; k++)
+			if (!strcmp(table->language[i].image, image))
+				puts(table->language[i].packages.word[k]);
+}
+
+static int test_configuration(const char *conf_path, int what, const char *image)
 {
 	struct error err = ERROR_INIT;
 	struct generation *g = generation_read(conf_path, 0, &err);
@@ -1039,10 +1075,15 @@ static int test_configuration(const char *conf_path, bool print)
 		fprintf(stderr, "sandpool-sandboxd: %s\n", err.text);
 		return EXIT_FAILURE;
 	}
-	if (print)
+	if (what == 'T')
 		conf_dump(stdout, settings_keys, &g->settings);
-	fprintf(stderr, "sandpool-sandboxd: the configuration is good: %zu languages\n",
-		g->table->count);
+	if (what == 'G')
+		print_groups(g->table);
+	else if (what == 'P')
+		print_packages(g->table, image);
+	else
+		fprintf(stderr, "sandpool-sandboxd: the configuration is good: %zu languages\n",
+			g->table->count);
 	generation_free(g);
 	return EXIT_SUCCESS;
 }
@@ -1055,9 +1096,10 @@ int main(int argc, char **argv)
 					       { "help", no_argument, NULL, 'h' },
 					       { NULL, 0, NULL, 0 } };
 	struct error err = ERROR_INIT;
+	const char *image = NULL;
 	int option, test = 0;
 
-	while ((option = getopt_long(argc, argv, "c:tTEvh", longs, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:tTGP:Evh", longs, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			m.conf_path = realpath(optarg, NULL);
@@ -1069,7 +1111,10 @@ int main(int argc, char **argv)
 			break;
 		case 't':
 		case 'T':
+		case 'G':
+		case 'P':
 			test = option;
+			image = optarg;
 			break;
 		case 'E':
 			filter_explain(stdout);
@@ -1087,7 +1132,7 @@ int main(int argc, char **argv)
 	}
 	log_open("sandboxd", LOG_NOTICE);
 	if (test)
-		return test_configuration(m.conf_path, test == 'T');
+		return test_configuration(m.conf_path, test, image);
 	if (geteuid() != 0) {
 		fprintf(stderr, "sandpool-sandboxd: must be started by root\n");
 		return EXIT_FAILURE;

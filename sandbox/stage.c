@@ -180,15 +180,33 @@ static int make_argv(const struct init_job *job)
 	return 0;
 }
 
+/* In the place of one of the same name, else behind the others. */
+static size_t put_variable(size_t count, const char *word)
+{
+	size_t name = strcspn(word, "="), i;
+
+	for (i = 0; i < count; i++)
+		if (!strncmp(room.env[i], word, name) && room.env[i][name] == '=')
+			break;
+	if (i == ENV_MAX)
+		return count;
+	room.env[i] = word;
+	return i < count ? count : count + 1;
+}
+
+/* Ours, the image's, the language's: the later one holds. */
 static void make_environment(const struct init_job *job)
 {
 	const struct argv_list *own = &job->language->environment;
+	const char *word;
 	size_t count = 0, i;
 
-	for (i = 0; language_environment[i] && count < ENV_MAX; i++)
-		room.env[count++] = language_environment[i];
-	for (i = 0; i < own->count && count < ENV_MAX; i++)
-		room.env[count++] = own->word[i];
+	for (i = 0; language_environment[i]; i++)
+		count = put_variable(count, language_environment[i]);
+	for (word = job->environment; word && *word; word += strlen(word) + 1)
+		count = put_variable(count, word);
+	for (i = 0; i < own->count; i++)
+		count = put_variable(count, own->word[i]);
 	room.env[count] = NULL;
 }
 

@@ -114,6 +114,7 @@ int workbench_take(struct workbench *bench, unsigned image, struct error *err)
 		return -1;
 	bench->slot.layers = wanted->layers;
 	bench->slot.binds_usr = wanted->binds_usr;
+	bench->taken = wanted;
 	return 0;
 }
 
@@ -143,6 +144,7 @@ int workbench_run(struct workbench *bench, char **argv, const int *stdio_fd, uin
 {
 	static struct language language;
 	struct init_job job = { .language = &language,
+				.environment = bench->taken->environment,
 				.stage = STAGE_RUN,
 				.limits = bench->settings.policy.run };
 	cleanup_close int payload = io_memfd_sealed("payload", "", 0);

@@ -20,6 +20,7 @@ struct workbench {
 	struct group_slot groups;
 	struct slot slot;
 	char root[64]; /* a scratch folder for the mounts */
+	const struct image *taken;
 };
 
 /* settings must be loaded; name tells the tools' control groups apart. Mounts
