@@ -185,7 +185,10 @@ static void start_ahead(struct keeper *k)
 {
 	const struct language_table *table = k->config->policy.table;
 	uint32_t wanted = atomic_load(&k->config->shared->ahead[k->image]);
-	struct init_job job = { .ahead = 1, .stage = STAGE_RUN, .files_count = 1 };
+	struct init_job job = { .ahead = 1,
+				.environment = k->config->images->image[k->image].environment,
+				.stage = STAGE_RUN,
+				.files_count = 1 };
 	struct error err = ERROR_INIT;
 
 	k->warm_ahead = true; /* tried, at any rate */
