@@ -23,7 +23,7 @@ DOCUMENTED_URL = "http://127.0.0.1:8080/"
 WRAPPERS = r"""
 sandpool() {
 	case $1 in
-	check | shell) command sandpool "$1" -c "$SANDPOOL_TEST_CONF" "${@:2}" ;;
+	check | image | shell) command sandpool "$1" -c "$SANDPOOL_TEST_CONF" "${@:2}" ;;
 	*) command sandpool "$@" ;;
 	esac
 }
