@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,8 +21,6 @@
 #include <unistd.h>
 
 #include "common/io.h"
-#include "fcgi/launch.h"
-
 noreturn void die(const char *fmt, ...)
 {
 	va_list ap;
@@ -40,7 +39,8 @@ void samples_add(struct samples *samples, double value)
 {
 	if (samples->count == samples->room) {
 		samples->room = samples->room ? 2 * samples->room : 1024;
-		samples->value = realloc(samples->value, samples->room * sizeof *samples->value);
+		samples->value =
+		        realloc(samples->value, samples->room * sizeof *samples->value);
 		if (!samples->value)
 			die("out of memory");
 	}
@@ -130,8 +130,8 @@ struct spawner spawner_start(char *const *argv, bool hide_cgroup2)
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(pair[0]);
-		if (hide_cgroup2 &&
-		    (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
+		if (hide_cgroup2 && (unshare(CLONE_NEWNS) < 0 ||
+		                     mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
 			_exit(1);
 		/* a tool that refuses a hybrid host sees a v1 one */
 		if (hide_cgroup2)
@@ -174,8 +174,8 @@ void spawner_stop(struct spawner *spawner)
 
 double spawner_rate(char *const *argv, unsigned processes, double seconds)
 {
-	volatile uint64_t *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-					MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	volatile uint64_t *count =
+	        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	uint64_t end = clock_us() + (uint64_t)(seconds * 1e6), total = 0;
 	unsigned i;
 
@@ -198,7 +198,7 @@ double spawner_rate(char *const *argv, unsigned processes, double seconds)
 /* ---- a daemon ---- */
 
 static void write_settings(const struct daemon *daemon, const char *languages, unsigned number,
-			   const char *more)
+                           const char *more)
 {
 	char path[200];
 	FILE *file;
@@ -207,13 +207,18 @@ static void write_settings(const struct daemon *daemon, const char *languages, u
 	file = fopen(path, "w");
 	if (!file)
 		die("%s", path);
+	/* the pool's sockets come here too */
+	snprintf(path, sizeof path, "%s/run", daemon->directory);
+	if (mkdir(path, 0755) < 0 || chown(path, 0, NOBODY) < 0 || chmod(path, 01775) < 0)
+		die("%s", path);
 	fprintf(file,
-		"run-directory = \"%s/run\";\nstate-directory = \"%s/state\";\n"
-		"language-directory = \"%s\";\nimage-directory = \"%s/images\";\n"
-		"worker-user = \"65534\";\ncgroup-parent = \"sandpool-bench-%d-%u\";\n"
-		"box-ids = %u;\n%s\n",
-		daemon->directory, daemon->directory, languages, daemon->directory, (int)getpid(),
-		number, 0x71000000u + number * 0x1000u, more);
+	        "run-directory = \"%s/run\";\nstate-directory = \"%s/state\";\n"
+	        "language-directory = \"%s\";\nimage-directory = \"%s/images\";\n"
+	        "worker-user = \"65534\";\nsocket-group = \"65534\";\ncgroup-parent = "
+	        "\"sandpool-bench-%d-%u\";\n"
+	        "box-ids = %u;\n%s\n",
+	        daemon->directory, daemon->directory, languages, daemon->directory,
+	        (int)getpid(), number, 0x71000000u + number * 0x1000u, more);
 	fclose(file);
 }
 
@@ -235,14 +240,47 @@ static void await_ready(struct daemon *daemon)
 	die("%s: %s", daemon->directory, err.text);
 }
 
+pid_t process_start(char *const *argv, uid_t user, const char *log)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+
+		if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0 || chdir("/") < 0)
+			_exit(126);
+		if (user && (setgroups(0, NULL) < 0 || setgid(user) < 0 || setuid(user) < 0))
+			_exit(126);
+		/* behind the change of user, which clears it */
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		execv(argv[0], argv);
+		_exit(127);
+	}
+	return pid;
+}
+
+void process_stop(pid_t pid)
+{
+	uint64_t end = clock_ms() + 15000;
+
+	if (pid <= 0)
+		return;
+	kill(pid, SIGTERM);
+	while (waitpid(pid, NULL, WNOHANG) == 0) {
+		if (clock_ms() > end)
+			kill(pid, SIGKILL);
+		pause_us(10000);
+	}
+}
+
 void daemon_start(struct daemon *daemon, const char *name, const char *binary,
-		  const char *languages, unsigned number, const char *more_settings)
+                  const char *languages, unsigned number, const char *more_settings)
 {
 	struct error err = ERROR_INIT;
 	char path[200], log[200];
 
 	snprintf(daemon->directory, sizeof daemon->directory, "/var/tmp/sandpool-bench-%d-%s",
-		 (int)getpid(), name);
+	         (int)getpid(), name);
 	if (mkdir(daemon->directory, 0755) < 0)
 		die("%s", daemon->directory);
 	write_settings(daemon, languages, number, more_settings);
@@ -251,20 +289,12 @@ void daemon_start(struct daemon *daemon, const char *name, const char *binary,
 		die("%s", err.text);
 	snprintf(path, sizeof path, "%s/conf", daemon->directory);
 	snprintf(log, sizeof log, "%s/log", daemon->directory);
-	daemon->pid = fork();
-	if (daemon->pid == 0) {
-		int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-
-		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		dup2(fd, 1);
-		dup2(fd, 2);
-		execl(binary, binary, "-c", path, (char *)NULL);
-		_exit(127);
-	}
+	daemon->pid = process_start(
+	        (char *const[]){(char *)(uintptr_t)binary, (char[]){"-c"}, path, NULL}, 0, log);
 	await_ready(daemon);
 }
 
-static void remove_tree(const char *path)
+void remove_tree(const char *path)
 {
 	pid_t pid = fork();
 
@@ -277,10 +307,76 @@ static void remove_tree(const char *path)
 
 void daemon_stop(struct daemon *daemon)
 {
-	kill(daemon->pid, SIGTERM);
-	waitpid(daemon->pid, NULL, 0);
+	process_stop(daemon->pid);
 	language_table_free(daemon->table);
 	remove_tree(daemon->directory);
+}
+
+/* ---- one run through the socket ---- */
+
+struct limits ask_limits(bool other)
+{
+	struct limits limits = limits_policy_default.run;
+
+	if (other) {
+		limits.memory_bytes = 128 << 20;
+		limits.processes = 32;
+		limits.cpu_percent = 50;
+		limits.disk_bytes = 32 << 20;
+	}
+	return limits;
+}
+
+enum launch_end ask(const struct ask *a, struct launch_result *result, struct error *err)
+{
+	const struct language *language = language_find(a->daemon->table, a->language);
+	size_t index = language_index(a->daemon->table, language);
+	uint8_t image = a->daemon->info.language_image[index];
+	struct job_file file = {{language->file, strlen(language->file)},
+	                        {ASK_CODE, sizeof ASK_CODE - 1}};
+	struct bytes word = {a->argument, a->argument ? strlen(a->argument) : 0};
+	struct words words = {&word, a->argument ? 1 : 0};
+	struct launch launch = LAUNCH_INIT;
+	struct launch_stage stage = {
+	        .id = "bbbbbbbbbbbbbbbb",
+	        .language = language->id,
+	        .table_hash = a->daemon->table->hash,
+	        .stage = STAGE_RUN,
+	        .limits = a->limits,
+	        .reserve_bytes = a->limits.memory_bytes,
+	        .files = &file,
+	        .files_count = 1,
+	        .arguments = &words,
+	        .wait_us = 20000000,
+	        .client_fd = -1,
+	        .on_output = a->on_output,
+	        .data = a->data,
+	};
+	char run[160];
+	enum launch_end end;
+
+	if (image == WIRE_IMAGE_NONE)
+		die("language %s has no image", a->language);
+	snprintf(run, sizeof run, "%s/run", a->daemon->directory);
+	end = launch_run(&launch, run, a->daemon->info.images[image].name, &stage, result, err);
+	launch_close(&launch);
+	return end;
+}
+
+double ask_true(const struct daemon *daemon, const char *language, bool other)
+{
+	struct ask a = {.daemon = daemon, .language = language, .limits = ask_limits(other)};
+	struct error err = ERROR_INIT;
+	struct launch_result result;
+	uint64_t start = clock_us();
+	enum launch_end end = ask(&a, &result, &err);
+	double took = (double)(clock_us() - start);
+
+	if (end != LAUNCH_DONE || !result.verdict.exited || result.verdict.exit_code != 0)
+		die("a run of true failed: end %d %s cause %d exec %d", end, err.text,
+		    result.verdict.cause, result.verdict.exec_errno);
+	launch_result_free(&result);
+	return took;
 }
 
 /* ---- the machine ---- */
@@ -295,7 +391,7 @@ double busy_ms(void)
 	close(fd);
 	text[n > 0 ? n : 0] = '\0';
 	if (sscanf(text, "cpu %llu %llu %llu %*u %*u %llu %llu", &user, &nice, &system, &irq,
-		   &softirq) != 5)
+	           &softirq) != 5)
 		die("/proc/stat");
 	return (double)(user + nice + system + irq + softirq) * 1000.0 /
 	       (double)sysconf(_SC_CLK_TCK);
@@ -316,6 +412,7 @@ double mem_available_kib(void)
 /* ---- report ---- */
 
 static FILE *json;
+static pid_t json_owner;
 static bool first = true;
 
 static void next_key(const char *key)
@@ -332,6 +429,8 @@ void report(const char *key, double value, const char *bound)
 	next_key(key);
 	if (json)
 		fprintf(json, "%.4f", value);
+	if (json)
+		fflush(json); /* a child must not write it again */
 }
 
 void report_text(const char *key, const char *value)
@@ -340,6 +439,8 @@ void report_text(const char *key, const char *value)
 	next_key(key);
 	if (json)
 		fprintf(json, "\"%s\"", value);
+	if (json)
+		fflush(json);
 }
 
 void report_open(const char *json_path)
@@ -348,10 +449,14 @@ void report_open(const char *json_path)
 	char load[64] = "";
 
 	if (json_path) {
-		json = fopen(json_path, "w");
+		json = fopen(json_path, "we");
 		if (!json)
 			die("%s", json_path);
 		fputs("{", json);
+		fflush(json);
+		/* what was measured is kept, whatever comes */
+		json_owner = getpid();
+		atexit(report_close);
 	}
 	uname(&name);
 	report_text("kernel", name.release);
@@ -362,8 +467,9 @@ void report_open(const char *json_path)
 
 void report_close(void)
 {
-	if (!json)
+	if (!json || json_owner != getpid())
 		return;
 	fputs("\n}\n", json);
 	fclose(json);
+	json = NULL;
 }

@@ -12,6 +12,10 @@
 
 #include "common/language.h"
 #include "common/wire.h"
+#include "fcgi/launch.h"
+
+#define NOBODY 65534
+#define GAP_US 20000 /* between two runs that are spaced */
 
 noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -49,6 +53,29 @@ struct daemon {
 void daemon_start(struct daemon *daemon, const char *name, const char *binary,
 		  const char *languages, unsigned number, const char *more_settings);
 void daemon_stop(struct daemon *daemon);
+
+/* ---- any other process: dies with us; SIGTERM, and SIGKILL when that does not help ---- */
+
+pid_t process_start(char *const *argv, uid_t user, const char *log);
+void process_stop(pid_t pid);
+void remove_tree(const char *path);
+
+/* ---- one run through the daemon's socket ---- */
+
+#define ASK_CODE "a job of 20 bytes..\n"
+
+struct ask {
+	const struct daemon *daemon;
+	const char *language;
+	const char *argument; /* NULL: none */
+	struct limits limits;
+	int (*on_output)(void *data, enum launch_stream stream, const char *bytes, size_t size);
+	void *data;
+};
+struct limits ask_limits(bool other); /* the defaults, or others than these */
+enum launch_end ask(const struct ask *a, struct launch_result *result, struct error *err);
+/* A run of a program that ends at once with 0; in microseconds. */
+double ask_true(const struct daemon *daemon, const char *language, bool other);
 
 /* ---- report ---- */
 

@@ -22,10 +22,8 @@
 #include "tests/bench/bench.h"
 
 #define ROUNDS	   3
-#define GAP_US	   20000
 #define RUNS	   300
 #define RATE_S	   3.0
-#define CODE	   "a job of 20 bytes...\n"
 #define IMAGES_MANY 100
 
 static const char *binary, *material; /* the daemon; programs, images, languages */
@@ -50,88 +48,6 @@ static void start(struct daemon *daemon, const char *name, unsigned images, cons
 	free(list);
 }
 
-/* ---- one run through the socket ---- */
-
-struct ask {
-	const struct daemon *daemon;
-	const char *language;
-	const char *argument; /* NULL: none */
-	struct limits limits;
-	int (*on_output)(void *data, enum launch_stream stream, const char *bytes, size_t size);
-	void *data;
-};
-
-static struct limits plain_limits(void)
-{
-	return limits_policy_default.run;
-}
-
-/* Every second job asks for other limits than the defaults. */
-static struct limits other_limits(void)
-{
-	struct limits limits = limits_policy_default.run;
-
-	limits.memory_bytes = 128 << 20;
-	limits.processes = 32;
-	limits.cpu_percent = 50;
-	limits.disk_bytes = 32 << 20;
-	return limits;
-}
-
-static enum launch_end ask(const struct ask *a, struct launch_result *result, struct error *err)
-{
-	const struct language *language = language_find(a->daemon->table, a->language);
-	size_t index = language_index(a->daemon->table, language);
-	uint8_t image = a->daemon->info.language_image[index];
-	struct job_file file = { { language->file, strlen(language->file) },
-				 { CODE, sizeof CODE - 1 } };
-	struct bytes word = { a->argument, a->argument ? strlen(a->argument) : 0 };
-	struct words words = { &word, a->argument ? 1 : 0 };
-	struct launch launch = LAUNCH_INIT;
-	struct launch_stage stage = {
-		.id = "bbbbbbbbbbbbbbbb",
-		.language = language->id,
-		.table_hash = a->daemon->table->hash,
-		.stage = STAGE_RUN,
-		.limits = a->limits,
-		.reserve_bytes = a->limits.memory_bytes,
-		.files = &file,
-		.files_count = 1,
-		.arguments = &words,
-		.wait_us = 20000000,
-		.client_fd = -1,
-		.on_output = a->on_output,
-		.data = a->data,
-	};
-	char run[160];
-	enum launch_end end;
-
-	if (image == WIRE_IMAGE_NONE)
-		die("language %s has no image", a->language);
-	snprintf(run, sizeof run, "%s/run", a->daemon->directory);
-	end = launch_run(&launch, run, a->daemon->info.images[image].name, &stage, result, err);
-	launch_close(&launch);
-	return end;
-}
-
-static double time_true(const struct daemon *daemon, const char *language, bool other)
-{
-	struct ask a = { .daemon = daemon,
-			 .language = language,
-			 .limits = other ? other_limits() : plain_limits() };
-	struct error err = ERROR_INIT;
-	struct launch_result result;
-	uint64_t start = clock_us();
-	enum launch_end end = ask(&a, &result, &err);
-	double took = (double)(clock_us() - start);
-
-	if (end != LAUNCH_DONE || !result.verdict.exited || result.verdict.exit_code != 0)
-		die("a run of true failed: end %d %s cause %d exec %d", end, err.text,
-		    result.verdict.cause, result.verdict.exec_errno);
-	launch_result_free(&result);
-	return took;
-}
-
 /* ---- latency, spaced and interleaved ---- */
 
 enum source { BARE, WARM, COLD, MIXED, BWRAP, CRUN, SOURCES };
@@ -148,11 +64,11 @@ static double sample(enum source source, unsigned n)
 	case BARE:
 		return spawner_time(&bare);
 	case WARM:
-		return time_true(&warm, "true0", n % 2);
+		return ask_true(&warm, "true0", n % 2);
 	case COLD:
-		return time_true(&cold, "true0", n % 2);
+		return ask_true(&cold, "true0", n % 2);
 	case MIXED:
-		return time_true(&mixed, in_turn[n % 3], n % 2);
+		return ask_true(&mixed, in_turn[n % 3], n % 2);
 	case BWRAP:
 		return spawner_time(&bwrap);
 	default:
@@ -229,7 +145,7 @@ static double run_rate(const struct daemon *daemon, unsigned clients, double *re
 	for (i = 0; i < clients; i++)
 		if (fork() == 0) {
 			while (clock_us() < end) {
-				time_true(daemon, "true0", count[i] % 2);
+				ask_true(daemon, "true0", count[i] % 2);
 				count[i]++;
 			}
 			_exit(0);
@@ -324,7 +240,7 @@ static void bombs(void)
 		struct ask a = { .daemon = &warm,
 				 .language = "load0",
 				 .argument = "bomb",
-				 .limits = plain_limits(),
+				 .limits = ask_limits(false),
 				 .on_output = on_bomb,
 				 .data = &bomb };
 		struct error err = ERROR_INIT;
@@ -369,7 +285,7 @@ static void overshoot(void)
 		struct ask a = { .daemon = &warm,
 				 .language = "load0",
 				 .argument = "sleep",
-				 .limits = plain_limits(),
+				 .limits = ask_limits(false),
 				 .on_output = on_first_line,
 				 .data = &first };
 		struct error err = ERROR_INIT;
@@ -429,7 +345,7 @@ static double bare_capture(void)
 static double box_capture(void)
 {
 	struct ask a = { .daemon = &warm, .language = "load0", .argument = "print",
-			 .limits = plain_limits() };
+			 .limits = ask_limits(false) };
 	struct error err = ERROR_INIT;
 	struct launch_result result;
 	uint64_t start = clock_us();
@@ -503,11 +419,11 @@ static void growth(void)
 		double us;
 
 		pause_us(GAP_US);
-		us = time_true(&small, "true0", n % 2);
+		us = ask_true(&small, "true0", n % 2);
 		if (n >= 10)
 			samples_add(&a, us);
 		pause_us(GAP_US);
-		us = time_true(&large, "true0", n % 2);
+		us = ask_true(&large, "true0", n % 2);
 		if (n >= 10)
 			samples_add(&b, us);
 	}

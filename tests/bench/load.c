@@ -3,6 +3,8 @@
  *	bomb    forks until it cannot, says so, and keeps trying in every process
  *	sleep   prints a line and sleeps
  *	print   prints 64 MiB by writes of 64 KiB
+ *	mib     prints 1 MiB
+ *	nap     sleeps for 100 ms
  *	clock   prints the monotonic clock in microseconds */
 #include <stdio.h>
 #include <string.h>
@@ -21,13 +23,13 @@ static int bomb(void)
 		}
 }
 
-static int print(void)
+static int print(int blocks)
 {
 	static char block[65536];
 	int i;
 
 	memset(block, 'x', sizeof block);
-	for (i = 0; i < 1024; i++)
+	for (i = 0; i < blocks; i++)
 		if (write(1, block, sizeof block) != (ssize_t)sizeof block)
 			return 1;
 	return 0;
@@ -51,7 +53,11 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "sleep"))
 		return write(1, "x\n", 2) == 2 ? (int)sleep(60) : 1;
 	if (!strcmp(what, "print"))
-		return print();
+		return print(1024);
+	if (!strcmp(what, "mib"))
+		return print(16);
+	if (!strcmp(what, "nap"))
+		return usleep(100000);
 	if (!strcmp(what, "clock"))
 		return clock_now();
 	return 2;
