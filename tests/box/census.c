@@ -536,6 +536,8 @@ uint64_t mem_available_bytes(void)
 
 /* ---- the kernel log ---- */
 
+#define KERNEL_WARNING 4 /* its level */
+
 static int log_fd = -1;
 
 void kernel_log_mark(void)
@@ -563,8 +565,8 @@ bool kernel_log_clean(char *text, size_t size)
 		if (n <= 0)
 			break;
 		line[n] = '\0';
-		/* "traps: NAME general protection": the program's own fault, and its end */
-		if (strstr(line, ";traps: "))
+		/* "<facility * 8 + level>,…"; what a program does to itself is only told */
+		if ((strtoul(line, NULL, 10) & 7) > KERNEL_WARNING)
 			continue;
 		for (i = 0; i < ARRAY_LEN(words); i++)
 			if (strstr(line, words[i]) && clean) {

@@ -277,10 +277,13 @@ static bool survives(const struct service *service, const struct census *before,
 {
 	pid_t strace = attach(the_keeper(service), "/dev/null", inject);
 	bool good = all_right(service, text, size);
+	char later[400];
 
 	detach(strace);
-	if (!service_ready((struct service *)(uintptr_t)service, text, size))
+	if (!service_ready((struct service *)(uintptr_t)service, later, sizeof later)) {
+		snprintf(text, size, "it does not come back: %s", later);
 		return false;
+	}
 	return good && census_returns(service, before, text, size);
 }
 
