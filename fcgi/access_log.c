@@ -97,6 +97,8 @@ static void add_verdict(struct line *line, const struct access_line *from)
 	add_ms(line, "queueTime", from->queue_us);
 	add_ms(line, "setupTime", from->setup_us);
 	add_ms(line, "compileTime", from->compile_us);
+	if (from->compile_cached)
+		add(line, ",\"compileCached\":true");
 	add_ms(line, "runTime", from->run_us);
 	if (from->cpu_us == USAGE_UNKNOWN)
 		add(line, ",\"cpuTime\":null");

@@ -23,6 +23,7 @@ struct access_line {
 	uint64_t queue_us, setup_us, compile_us, run_us, cpu_us;
 	uint64_t memory_peak_bytes, memory_limit_bytes;
 	uint64_t tests_count;
+	bool compile_cached; /* the build was at hand */
 };
 
 void access_log(const struct request *request, const struct access_line *line);

@@ -67,6 +67,8 @@ static const struct {
 	[COUNT_BYTES_IN] = { "sandpool_request_bytes_total", "Bytes of request bodies." },
 	[COUNT_BYTES_OUT] = { "sandpool_answer_bytes_total", "Bytes of answers." },
 	[COUNT_TRUNCATED] = { "sandpool_output_truncated_total", "Outputs that were cut." },
+	[COUNT_CACHED] = { "sandpool_compile_cached_total",
+			   "Compile stages whose outcome was at hand." },
 	[COUNT_BAD_CONNECTIONS] = { "sandpool_bad_connections_total",
 				    "Connections that brought no FastCGI request." },
 	[COUNT_LOG_DROPPED] = { "sandpool_log_dropped_total",

@@ -34,6 +34,7 @@ enum metrics_counter {
 	COUNT_BYTES_IN,
 	COUNT_BYTES_OUT,
 	COUNT_TRUNCATED, /* outputs that were cut */
+	COUNT_CACHED,	 /* builds that were at hand */
 	COUNT_BAD_CONNECTIONS,
 	COUNT_LOG_DROPPED,
 	COUNT_RUNS, /* requests for a run that got a result */

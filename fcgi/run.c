@@ -678,6 +678,9 @@ static int run_stages(struct drive *d)
 		if (d->answer.compile.status != STATUS_SUCCESS)
 			return 0;
 		flags = WIRE_ON_TREE;
+		d->visit->line.compile_cached = d->build.verdict.cached;
+		if (d->build.verdict.cached && d->pool->metrics)
+			metrics_add(d->pool->metrics, COUNT_CACHED, 1);
 		/* what a compiler said would be lost with a cached build */
 		if (!d->build.seen_bytes[LAUNCH_STDOUT] && !d->build.seen_bytes[LAUNCH_STDERR])
 			flags |= WIRE_QUIET;
