@@ -180,9 +180,12 @@ ssize_t io_recv(int sock_fd, void *data, size_t size, int *fds, size_t *ret_fds_
 	if (n < 0)
 		return -1;
 	fits = take_fds(&msg, fds, room, &count);
-	if (!fits || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+	/* an empty message looks like the end, and nobody expects descriptors there */
+	if (!fits || n == 0 || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
 		for (i = 0; i < count; i++)
 			close(fds[i]);
+		if (fits && n == 0)
+			return 0;
 		errno = EMSGSIZE;
 		return -1;
 	}

@@ -135,8 +135,10 @@ static void attend(struct attendance *run)
 
 		if (run->over)
 			break;
-		if (poll(p, ARRAY_LEN(p), timeout_ms) < 0 && errno != EINTR)
-			stop(run, CAUSE_CANCEL);
+		if (poll(p, ARRAY_LEN(p), timeout_ms) < 0 && errno != EINTR) {
+			run->broken = run->over = true;
+			break;
+		}
 		if (p[0].revents)
 			on_init(run);
 		if (p[1].revents && !run->over)
@@ -153,6 +155,8 @@ static int judge(struct attendance *run, struct verdict *ret_verdict, struct err
 	uint64_t end_us = run->ended ? report->end_us : clock_us();
 	uint64_t exec_us = run->ended ? report->exec_us : run->start_us;
 
+	if (run->broken)
+		return error_set(err, EIO, "the run could not be watched");
 	group_read(&run->box->group, &state);
 	if (state.oom && !state.oom_ours)
 		return error_set(err, ENOMEM, "killed for memory by a limit above the run's own");

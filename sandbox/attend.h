@@ -25,7 +25,7 @@ struct attendance {
 	/* private to attend.c */
 	uint64_t start_us, cpu_check_us, collect_until_us;
 	enum cause cause; /* the first for which we killed */
-	bool ended, over;
+	bool ended, over, broken; /* broken: we can no longer watch it */
 	struct init_report report;
 };
 

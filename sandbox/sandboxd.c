@@ -24,6 +24,7 @@
 #include "sandbox/master.h"
 #include "sandbox/peer.h"
 
+#define CONTROL_MAX  16  /* connections to the control socket at a time */
 #define BALANCE_MS   20  /* between two looks, while some class is busy and another idles */
 #define IDLE_LOOK_MS 100 /* while none is */
 
@@ -53,33 +54,53 @@ static void fill_info(const struct master *m, struct wire_info *info)
 	memcpy(info->language_image, g->language_image, sizeof info->language_image);
 }
 
-static void answer_control(struct master *m)
+/* Who has connected and not asked yet. One that never asks holds nobody up, and
+ * makes room for the next when there are too many. */
+static struct {
+	int fd[CONTROL_MAX];
+	size_t count; /* the oldest first */
+} asking;
+
+static void forget_asker(size_t i)
 {
-	static struct wire_info info;
-	const struct timeval patience = { 0, 200000 };
+	close(asking.fd[i]);
+	memmove(&asking.fd[i], &asking.fd[i + 1], (--asking.count - i) * sizeof asking.fd[0]);
+}
+
+static void accept_control(struct master *m)
+{
 	const struct peer_policy policy = { .uids = m->now->peers,
 					    .uids_count = m->now->peers_count };
-	cleanup_close int fd = accept4(m->control_fd, NULL, NULL, SOCK_CLOEXEC);
-	struct wire_head query;
+	int fd = accept4(m->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct error err = ERROR_INIT;
-	ssize_t n;
 
 	if (fd < 0)
 		return;
 	if (!peer_allowed(fd, &policy, &err)) {
 		log_event(LOG_WARNING, "control: %s", err.text);
+		close(fd);
 		return;
 	}
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-	n = io_recv(fd, &query, sizeof query, NULL, NULL, 0);
-	if (n < 0 || wire_check(&query, (size_t)n, WIRE_QUERY, &err) < 0) {
-		log_event(LOG_WARNING, "control: %s", n < 0 ? "nothing came" : err.text);
-		return;
+	if (asking.count == CONTROL_MAX)
+		forget_asker(0);
+	asking.fd[asking.count++] = fd;
+}
+
+static void answer_control(const struct master *m, size_t i)
+{
+	static struct wire_info info;
+	struct error err = ERROR_INIT;
+	struct wire_head query;
+	ssize_t n = io_recv(asking.fd[i], &query, sizeof query, NULL, NULL, 0);
+
+	if (n > 0 && wire_check(&query, (size_t)n, WIRE_QUERY, &err) == 0) {
+		fill_info(m, &info);
+		if (io_send(asking.fd[i], &info, sizeof info, NULL, 0) < 0)
+			log_event(LOG_WARNING, "control: %s", strerror(errno));
+	} else if (n != 0) {
+		log_event(LOG_WARNING, "control: %s", n < 0 ? strerror(errno) : err.text);
 	}
-	fill_info(m, &info);
-	if (io_send(fd, &info, sizeof info, NULL, 0) < 0)
-		log_event(LOG_WARNING, "control: %s", strerror(errno));
+	forget_asker(i);
 }
 
 /* ---- signals ---- */
@@ -199,12 +220,13 @@ static void loop(struct master *m)
 	uint64_t watchdog_ms = notify_watchdog_ms();
 
 	while ((!m->stopping || !herd_all_gone(m)) && !m->hopeless) {
-		struct pollfd p[2 + WIRE_IMAGES_MAX + SLOTS_MAX] = {
+		struct pollfd p[2 + WIRE_IMAGES_MAX + SLOTS_MAX + CONTROL_MAX] = {
 			{ m->signal_fd, POLLIN, 0 },
 			{ m->control_fd, POLLIN, 0 },
 		};
 		unsigned of[WIRE_IMAGES_MAX], orphans, i;
-		struct pollfd *caches;
+		struct pollfd *caches, *askers;
+		size_t waiting = asking.count, k;
 		int timeout_ms = sooner(herd_keep_alive(m), feed_watchdog(watchdog_ms));
 
 		if (!m->announced) {
@@ -215,12 +237,15 @@ static void loop(struct master *m)
 		caches = p + 2 + orphans;
 		for (i = 0; i < m->slots; i++)
 			caches[i] = (struct pollfd){ m->keepers[i].cache_fd, POLLIN, 0 };
+		askers = caches + m->slots;
+		for (k = 0; k < waiting; k++)
+			askers[k] = (struct pollfd){ asking.fd[k], POLLIN, 0 };
 		/* with one class there is nobody to bring over from elsewhere */
 		if (m->now->images.count > 1 && orphans + 1 < m->now->images.count)
 			timeout_ms = sooner(timeout_ms, classes_balance(m) ? BALANCE_MS : IDLE_LOOK_MS);
 		if (m->stopping)
 			timeout_ms = sooner(timeout_ms, 1000);
-		if (poll(p, 2 + orphans + m->slots, timeout_ms) < 0 && errno != EINTR)
+		if (poll(p, 2 + orphans + m->slots + waiting, timeout_ms) < 0 && errno != EINTR)
 			break;
 		for (i = 0; i < m->slots; i++)
 			if (caches[i].revents && cache_answer(m->cache, m->keepers[i].cache_fd) < 0)
@@ -228,8 +253,12 @@ static void loop(struct master *m)
 		for (i = 0; i < orphans; i++)
 			if (p[2 + i].revents)
 				classes_assign(m, of[i]);
+		/* from the last on: an answer takes its place out of the row */
+		for (k = waiting; k-- > 0;)
+			if (askers[k].revents)
+				answer_control(m, k);
 		if (p[1].revents)
-			answer_control(m);
+			accept_control(m);
 		if (p[0].revents)
 			on_signal(m);
 		if (m->stopping && !m->killing &&
