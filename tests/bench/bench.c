@@ -218,7 +218,7 @@ static void write_settings(const struct daemon *daemon, const char *languages, u
 	        "\"sandpool-bench-%d-%u\";\n"
 	        "box-ids = %u;\n%s\n",
 	        daemon->directory, daemon->directory, languages, daemon->directory,
-	        (int)getpid(), number, 0x71000000u + number * 0x1000u, more);
+	        (int)getpid(), number, daemon->box_ids, more);
 	fclose(file);
 }
 
@@ -283,6 +283,7 @@ void daemon_start(struct daemon *daemon, const char *name, const char *binary,
 	         (int)getpid(), name);
 	if (mkdir(daemon->directory, 0755) < 0)
 		die("%s", daemon->directory);
+	daemon->box_ids = 0x71000000u + number * 0x1000u;
 	write_settings(daemon, languages, number, more_settings);
 	daemon->table = language_table_load(languages, true, &err);
 	if (!daemon->table)
@@ -424,7 +425,7 @@ static void next_key(const char *key)
 
 void report(const char *key, double value, const char *bound)
 {
-	printf("%-28s %12.3f   %s\n", key, value, bound ? bound : "");
+	printf("%-34s %12.3f   %s\n", key, value, bound ? bound : "");
 	fflush(stdout);
 	next_key(key);
 	if (json)
@@ -435,7 +436,7 @@ void report(const char *key, double value, const char *bound)
 
 void report_text(const char *key, const char *value)
 {
-	printf("%-28s %s\n", key, value);
+	printf("%-34s %s\n", key, value);
 	next_key(key);
 	if (json)
 		fprintf(json, "\"%s\"", value);

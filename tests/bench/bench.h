@@ -47,6 +47,7 @@ void spawner_stop(struct spawner *spawner);
 struct daemon {
 	pid_t pid;
 	char directory[128];
+	uint32_t box_ids; /* the first of the boxes' users */
 	struct language_table *table;
 	struct wire_info info;
 };

@@ -471,7 +471,7 @@ static void ahead(void)
 
 		snprintf(key, sizeof key, "%s_ahead_vs_bare", aheads[i].name);
 		if (!aheads[i].spawner.pid) {
-			printf("%-28s not measured, %s is missing\n", key, aheads[i].path);
+			printf("%-34s not measured, %s is missing\n", key, aheads[i].path);
 			continue;
 		}
 		ahead_now = &aheads[i];
@@ -525,7 +525,7 @@ static bool works(const char *key, const char *language, const char *code)
 		at += strlen("\"message\":\"");
 		snprintf(text, sizeof text, "%.*s", (int)strcspn(at, "\""), at);
 	}
-	printf("%-28s not measured, %s does not work here: %s\n", key, language, text);
+	printf("%-34s not measured, %s does not work here: %s\n", key, language, text);
 	return false;
 }
 
