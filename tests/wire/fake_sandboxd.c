@@ -504,6 +504,8 @@ static int listen_at(const char *name)
 	int fd;
 
 	snprintf(path, sizeof path, "%s/%s", run_directory, name);
+	/* the keepers of one that was killed may live a moment longer than it */
+	unlink(path);
 	fd = io_listen_unix(path, SOCK_SEQPACKET, 0666, (gid_t)-1, 8, &err);
 	if (fd < 0) {
 		fprintf(stderr, "fake_sandboxd: %s\n", err.text);
