@@ -19,16 +19,16 @@
 #include "tests/tap.h"
 
 static const struct case_group groups[] = {
-        {"Kernel attack surface", cases_kernel},
-        {"Filesystem", cases_fs},
-        {"Processes", cases_proc},
-        {"Memory", cases_memory},
-        {"CPU and time", cases_cpu},
-        {"Output and input", cases_io},
-        {"Network", cases_network},
-        {"Supervisor and lifecycle", cases_lifecycle},
-        {"Shared host", cases_host},
-        {"Information leaks", cases_leaks},
+	{ "Kernel attack surface", cases_kernel },
+	{ "Filesystem", cases_fs },
+	{ "Processes", cases_proc },
+	{ "Memory", cases_memory },
+	{ "CPU and time", cases_cpu },
+	{ "Output and input", cases_io },
+	{ "Network", cases_network },
+	{ "Supervisor and lifecycle", cases_lifecycle },
+	{ "Shared host", cases_host },
+	{ "Information leaks", cases_leaks },
 };
 
 /* ---- what a case may say ---- */
@@ -79,23 +79,23 @@ static void quote(struct trial *t, const struct outcome *outcome)
 }
 
 bool run_expecting(struct trial *t, const struct service *service,
-                   const struct request *request, enum status status, unsigned flags,
-                   struct outcome *ret_outcome)
+		   const struct request *request, enum status status, unsigned flags,
+		   struct outcome *ret_outcome)
 {
 	const struct verdict *verdict = &ret_outcome->result.verdict;
 	bool good;
 
 	box_run(service, request, ret_outcome);
 	if (!check(t, ret_outcome->end == LAUNCH_DONE, "%s: %s", end_name(ret_outcome->end),
-	           ret_outcome->err.text))
+		   ret_outcome->err.text))
 		return false;
 	if (flags & CASE_ANY_STATUS)
 		return true;
 	good = check(t, ret_outcome->status == status,
-	             "%s, expected %s (cause %s, exit code %d, signal %d, exec %d)",
-	             job_status_name(ret_outcome->status), job_status_name(status),
-	             cause_name(verdict->cause), verdict->exited ? verdict->exit_code : -1,
-	             verdict->exited ? 0 : verdict->signal, verdict->exec_errno);
+		     "%s, expected %s (cause %s, exit code %d, signal %d, exec %d)",
+		     job_status_name(ret_outcome->status), job_status_name(status),
+		     cause_name(verdict->cause), verdict->exited ? verdict->exit_code : -1,
+		     verdict->exited ? 0 : verdict->signal, verdict->exec_errno);
 	if (good && status == STATUS_SUCCESS && !(flags & CASE_NO_PROMISE))
 		good = check(t, promised(ret_outcome->out), "it ended without its promise");
 	if (!good)
@@ -105,7 +105,7 @@ bool run_expecting(struct trial *t, const struct service *service,
 
 bool run_promising(struct trial *t, const struct service *service, const char *arguments)
 {
-	struct request request = {.arguments = arguments};
+	struct request request = { .arguments = arguments };
 	struct outcome outcome;
 	bool good = run_expecting(t, service, &request, STATUS_SUCCESS, 0, &outcome);
 
@@ -116,12 +116,12 @@ bool run_promising(struct trial *t, const struct service *service, const char *a
 }
 
 bool own_service(struct trial *t, const struct service_options *options,
-                 struct service *ret_service)
+		 struct service *ret_service)
 {
 	char text[400];
 
 	return check(t, service_start(options, ret_service, text, sizeof text),
-	             "a service of its own did not start: %s", text);
+		     "a service of its own did not start: %s", text);
 }
 
 void own_service_done(struct trial *t, struct service *service)
@@ -146,7 +146,7 @@ static void run_row(struct trial *t)
 		const struct verdict *verdict = &outcome.result.verdict;
 
 		if (run_expecting(t, t->service, &row->request, row->status, row->flags,
-		                  &outcome)) {
+				  &outcome)) {
 			if (row->signal)
 				check(t, !verdict->exited && verdict->signal == row->signal,
 				      "signal %d, expected %d", verdict->signal, row->signal);
@@ -251,8 +251,8 @@ static void run_all(char **patterns)
 	ground_make();
 	kernel_log_mark();
 	/* without the compile cache, which would hold what a build left; 076d has its own */
-	if (!service_start(&(struct service_options){.conf = "compile-cache = \"0\";\n"},
-	                   &service, text, sizeof text)) {
+	if (!service_start(&(struct service_options){ .conf = "compile-cache = \"0\";\n" },
+			   &service, text, sizeof text)) {
 		tap_ok(false, "sandboxd starts: %s", text);
 		return;
 	}
@@ -262,7 +262,7 @@ static void run_all(char **patterns)
 	for (i = 0; i < ARRAY_LEN(groups); i++) {
 		tap_note("%s", groups[i].name);
 		for (row = groups[i].rows; row->number; row++) {
-			struct trial trial = {.row = row, .service = &service};
+			struct trial trial = { .row = row, .service = &service };
 
 			if (!wanted(row, patterns))
 				continue;
@@ -293,7 +293,7 @@ int main(int argc, char **argv)
 			return 0;
 		} else {
 			fprintf(stderr,
-			        "usage: boxtest [--full | --guest] [--list] [PATTERN...]\n");
+				"usage: boxtest [--full | --guest] [--list] [PATTERN...]\n");
 			return 2;
 		}
 	}

@@ -31,11 +31,11 @@ struct box_case {
 	const char *promise; /* the expected result, in words */
 	enum status status;
 	struct request request;
-	int signal;       /* expected; 0: not looked at */
+	int signal;	  /* expected; 0: not looked at */
 	enum cause cause; /* expected; CAUSE_NONE: not looked at */
 	unsigned written; /* repeat count as written; 0: once */
 	unsigned flags;
-	const char *has;                                               /* stdout holds this */
+	const char *has;					       /* stdout holds this */
 	void (*check)(struct trial *t, const struct outcome *outcome); /* may be NULL */
 	void (*run)(struct trial *t); /* instead of all of the above */
 };
@@ -45,24 +45,24 @@ struct case_group {
 	const struct box_case *rows; /* ends with number NULL */
 };
 extern const struct box_case cases_kernel[], cases_fs[], cases_proc[], cases_memory[],
-        cases_cpu[], cases_io[], cases_network[], cases_lifecycle[], cases_host[],
-        cases_leaks[];
+	cases_cpu[], cases_io[], cases_network[], cases_lifecycle[], cases_host[],
+	cases_leaks[];
 
 /* Notes a problem where it does not hold; returns holds. */
 bool check(struct trial *t, bool holds, const char *fmt, ...)
-        __attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4)));
 void skip(struct trial *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Runs it and holds the outcome against the status; returns true when it fits. */
 bool run_expecting(struct trial *t, const struct service *service,
-                   const struct request *request, enum status status, unsigned flags,
-                   struct outcome *ret_outcome);
+		   const struct request *request, enum status status, unsigned flags,
+		   struct outcome *ret_outcome);
 /* The same for "hostile ARGUMENTS" with success and a promise; outcome dropped. */
 bool run_promising(struct trial *t, const struct service *service, const char *arguments);
 
 /* A service of one case's own; false after a problem was noted. */
 bool own_service(struct trial *t, const struct service_options *options,
-                 struct service *ret_service);
+		 struct service *ret_service);
 /* Stops it by SIGTERM, and nothing of it may be left. */
 void own_service_done(struct trial *t, struct service *service);
 

@@ -37,7 +37,7 @@ static bool same_bytes(struct bytes a, const char *text)
 }
 
 static void expect_files(struct trial *t, const struct outcome *outcome,
-                         const struct expectation *expected)
+			 const struct expectation *expected)
 {
 	struct launch_file file;
 
@@ -64,18 +64,18 @@ static void expect_files(struct trial *t, const struct outcome *outcome,
 static void collected_links(struct trial *t, const struct outcome *outcome)
 {
 	static const struct expectation expected[] = {
-	        {"absolute", NULL},  {"relative", NULL},
-	        {"magic", NULL},     {"root", NULL},
-	        {"init-root", NULL}, {"folder/passwd", NULL},
-	        {"to-good", NULL},   {"good", "content of good\n"},
-	        {"absent", NULL},    {"hard", NULL},
-	        {NULL, NULL},
+		{ "absolute", NULL },  { "relative", NULL },
+		{ "magic", NULL },     { "root", NULL },
+		{ "init-root", NULL }, { "folder/passwd", NULL },
+		{ "to-good", NULL },   { "good", "content of good\n" },
+		{ "absent", NULL },    { "hard", NULL },
+		{ NULL, NULL },
 	};
 
 	check(t, outcome->result.collected.size > 0, "nothing was collected");
 	check(t,
 	      !memmem(outcome->result.collected.data, outcome->result.collected.size,
-	              "FORBIDDEN-CONTENT", 17),
+		      "FORBIDDEN-CONTENT", 17),
 	      "a file from outside the work folder came back");
 	expect_files(t, outcome, expected);
 }
@@ -83,9 +83,9 @@ static void collected_links(struct trial *t, const struct outcome *outcome)
 static void collected_kinds(struct trial *t, const struct outcome *outcome)
 {
 	static const struct expectation expected[] = {
-	        {"fifo", NULL}, {"sock", NULL}, {"dir", NULL},
-	        {"zero", NULL}, {"shut", NULL}, {"good", "content of good\n"},
-	        {NULL, NULL},
+		{ "fifo", NULL }, { "sock", NULL }, { "dir", NULL },
+		{ "zero", NULL }, { "shut", NULL }, { "good", "content of good\n" },
+		{ NULL, NULL },
 	};
 
 	expect_files(t, outcome, expected);
@@ -96,13 +96,13 @@ static void collected_kinds(struct trial *t, const struct outcome *outcome)
 static void forbidden_names(struct trial *t)
 {
 	static const char *const names[] = {
-	        "../etc/passwd",      "/etc/passwd", "real/../../etc/passwd",
-	        "/proc/self/environ", "..",          ".",
+		"../etc/passwd",      "/etc/passwd", "real/../../etc/passwd",
+		"/proc/self/environ", "..",	     ".",
 	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(names); i++) {
-		struct request request = {.arguments = "24", .collect = names[i]};
+		struct request request = { .arguments = "24", .collect = names[i] };
 		struct outcome outcome;
 		struct launch_file file;
 		size_t offset = 0;
@@ -121,25 +121,25 @@ static void forbidden_names(struct trial *t)
 static void forbidden_files(struct trial *t)
 {
 	static const char *const names[] = {
-	        "../etc/passwd", "/t/open/file", "a/../../t/open/file", "..", ".", "",
-	        "a//b",          "/tmp/x",
+		"../etc/passwd", "/t/open/file", "a/../../t/open/file", "..", ".", "",
+		"a//b",		 "/tmp/x",
 	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(names); i++) {
 		const struct job_file files[] = {
-		        {{"main", 4}, {"x", 1}},
-		        {{names[i], strlen(names[i])}, {"evil\n", 5}},
+			{ { "main", 4 }, { "x", 1 } },
+			{ { names[i], strlen(names[i]) }, { "evil\n", 5 } },
 		};
-		struct request request = {.arguments = "21-after",
-		                          .files = files,
-		                          .files_count = ARRAY_LEN(files)};
+		struct request request = { .arguments = "21-after",
+					   .files = files,
+					   .files_count = ARRAY_LEN(files) };
 		struct outcome outcome;
 
 		box_run(t->service, &request, &outcome);
 		check(t,
 		      outcome.end != LAUNCH_DONE || outcome.status != STATUS_SUCCESS ||
-		              strstr(outcome.out, "as promised"),
+			      strstr(outcome.out, "as promised"),
 		      "\"%s\" reached the tree: %.100s", names[i], outcome.out);
 		check(t, !strstr(outcome.out, "differs"), "\"%s\" reached the tree: %.100s",
 		      names[i], outcome.out);
@@ -157,7 +157,7 @@ static void planted_links(struct trial *t)
 
 static void swapped_result(struct trial *t)
 {
-	const struct request request = {.arguments = "27", .collect = "out"};
+	const struct request request = { .arguments = "27", .collect = "out" };
 	unsigned count = times(10000), i;
 
 	for (i = 0; i < count && t->problems == 0; i++) {
@@ -169,10 +169,10 @@ static void swapped_result(struct trial *t)
 			while (launch_collected_next(&outcome.result.collected, &offset, &file))
 				check(t,
 				      file.error ? file.content.size == 0
-				                 : file.content.size == 0 ||
-				                           (file.content.size == 5 &&
-				                            !memcmp(file.content.data, "mine\n",
-				                                    5)),
+						 : file.content.size == 0 ||
+							   (file.content.size == 5 &&
+							    !memcmp(file.content.data, "mine\n",
+								    5)),
 				      "try %u: %.*s", i, (int)file.content.size,
 				      file.content.data);
 		outcome_done(&outcome);
@@ -187,8 +187,8 @@ static void overwrite_init(struct trial *t)
 	run_promising(t, t->service, "28");
 	check(t,
 	      stat(ground.program, &after) == 0 && before.st_ino == after.st_ino &&
-	              before.st_size == after.st_size &&
-	              before.st_mtim.tv_nsec == after.st_mtim.tv_nsec,
+		      before.st_size == after.st_size &&
+		      before.st_mtim.tv_nsec == after.st_mtim.tv_nsec,
 	      "the daemon's file changed");
 }
 
@@ -198,7 +198,7 @@ static void with_host_paths(struct trial *t, const char *number)
 	char arguments[600];
 
 	snprintf(arguments, sizeof arguments, "%s %s %s %s %s", number, ground.root,
-	         t->service->run, t->service->state, t->service->conf);
+		 t->service->run, t->service->state, t->service->conf);
 	run_promising(t, t->service, arguments);
 }
 
@@ -223,17 +223,17 @@ static void no_secrets(struct trial *t)
 static void no_secrets_in_host_image(struct trial *t)
 {
 	static const char code[] =
-	        "for f in /etc/shadow /etc/gshadow /etc/machine-id /etc/ssh /etc/sudoers /root "
-	        "/home /var/lib/dpkg /var/log /run/systemd /boot /srv /mnt /lost+found "
-	        "/sys/kernel "
-	        "/var/lib/dbus; do\n"
-	        "\tif [ -e $f ]; then echo differs: $f is there; fi\n"
-	        "done\n"
-	        "cat /etc/passwd > /dev/null || echo differs: no /etc/passwd\n"
-	        "[ \"$(id -u)\" = 1000 ] || echo differs: id $(id -u)\n"
-	        "echo as promised\n";
-	const struct job_file file = {{"main.sh", 7}, {code, sizeof code - 1}};
-	const struct request request = {.language = "sh", .files = &file, .files_count = 1};
+		"for f in /etc/shadow /etc/gshadow /etc/machine-id /etc/ssh /etc/sudoers /root "
+		"/home /var/lib/dpkg /var/log /run/systemd /boot /srv /mnt /lost+found "
+		"/sys/kernel "
+		"/var/lib/dbus; do\n"
+		"\tif [ -e $f ]; then echo differs: $f is there; fi\n"
+		"done\n"
+		"cat /etc/passwd > /dev/null || echo differs: no /etc/passwd\n"
+		"[ \"$(id -u)\" = 1000 ] || echo differs: id $(id -u)\n"
+		"echo as promised\n";
+	const struct job_file file = { { "main.sh", 7 }, { code, sizeof code - 1 } };
+	const struct request request = { .language = "sh", .files = &file, .files_count = 1 };
 	struct outcome outcome;
 
 	if (run_expecting(t, t->service, &request, STATUS_SUCCESS, 0, &outcome))
@@ -243,8 +243,8 @@ static void no_secrets_in_host_image(struct trial *t)
 
 static void locks_between_slots(struct trial *t)
 {
-	const struct request holder = {.arguments = "37 stay"};
-	struct live live = {0};
+	const struct request holder = { .arguments = "37 stay" };
+	struct live live = { 0 };
 	unsigned i;
 
 	live_start(&live, t->service, &holder);
@@ -259,7 +259,7 @@ static void locks_between_slots(struct trial *t)
 /* One slot, so that each run comes after the junk of the one before. */
 static void junk(struct trial *t)
 {
-	const struct service_options options = {.slots = 1};
+	const struct service_options options = { .slots = 1 };
 	static struct service service;
 	unsigned count = times(1000), i;
 
@@ -271,74 +271,74 @@ static void junk(struct trial *t)
 }
 
 const struct box_case cases_fs[] = {
-        {.number = "021",
-         .name = "writes anywhere in the tree",
-         .promise =
-                 "EACCES or EROFS outside of one's own folders; the next run sees the original",
-         .run = tree_writes},
-        ATTACK("022", "one file fills the disk", "ENOSPC or EFBIG at the quota",
-               "22 16777216 1073741824", .request.limits = {.memory_bytes = 128 * MIB}),
-        ATTACK("022b", "many files fill the disk", "ENOSPC or EFBIG at the quota",
-               "22 16777216 20000", .request.limits = {.memory_bytes = 128 * MIB}),
-        ATTACK("022c", "files of 1 TiB", "ENOSPC or EFBIG", "22-huge"),
-        ATTACK("023", "files until the inodes run out", "ENOSPC at 16384", "23 16384",
-               .request.limits = {.memory_bytes = 256 * MIB, .disk_bytes = 64 * MIB}),
-        ATTACK("024", "result files that are links elsewhere", "an error, never other content",
-               "24",
-               .request.collect =
-                       "absolute relative magic root init-root folder/passwd to-good good "
-                       "absent hard",
-               .check = collected_links),
-        {.number = "024b",
-         .name = "result names that lead elsewhere",
-         .promise = "refused or an error",
-         .run = forbidden_names},
-        {.number = "024c",
-         .name = "file names that lead elsewhere",
-         .promise = "refused; the tree is not reached",
-         .run = forbidden_files},
-        {.number = "025",
-         .name = "links planted for the supervisor",
-         .promise = "the tree outside keeps owner, mode and time",
-         .run = planted_links},
-        ATTACK("026", "result files that are no files", "an error at once", "26",
-               .request.collect = "fifo sock dir zero shut good", .check = collected_kinds),
-        {.number = "027",
-         .name = "result swapped with a link while the run ends",
-         .promise = "one's own content or an error, in 10,000 tries",
-         .run = swapped_result},
-        {.number = "028",
-         .name = "overwriting our init",
-         .promise = "EACCES or EROFS",
-         .run = overwrite_init},
-        ATTACK("029", "descriptors at the start", "0, 1 and 2, none of the host's", "29"),
-        {.number = "030",
-         .name = "chroot, .. and fchdir",
-         .promise = "stays inside",
-         .run = break_out},
-        ATTACK("031", "device nodes", "mknod EPERM; only the five harmless ones", "31"),
-        ATTACK("032", "set-id and capable programs", "ids and capabilities unchanged", "32"),
-        ATTACK("033", "writing to /proc", "absent, EROFS or EPERM", "33"),
-        {.number = "034",
-         .name = "host paths in mountinfo",
-         .promise = "none",
-         .run = no_host_path_in_mounts},
-        ATTACK("035", "hard links to what is not ours", "EPERM or EXDEV", "35"),
-        {.number = "036",
-         .name = "secrets of the host",
-         .promise = "not in the root",
-         .run = no_secrets},
-        {.number = "036b",
-         .name = "secrets of the host, in the host image",
-         .promise = "not in the root",
-         .run = no_secrets_in_host_image},
-        {.number = "037",
-         .name = "locks held in another slot",
-         .promise = "free in this one",
-         .run = locks_between_slots},
-        {.number = "038",
-         .name = "junk left by run after run in one slot",
-         .promise = "each finds the pristine tree",
-         .run = junk},
-        {0},
+	{ .number = "021",
+	  .name = "writes anywhere in the tree",
+	  .promise = "EACCES or EROFS outside of one's own folders; the next run sees the "
+		     "original",
+	  .run = tree_writes },
+	ATTACK("022", "one file fills the disk", "ENOSPC or EFBIG at the quota",
+	       "22 16777216 1073741824", .request.limits = { .memory_bytes = 128 * MIB }),
+	ATTACK("022b", "many files fill the disk", "ENOSPC or EFBIG at the quota",
+	       "22 16777216 20000", .request.limits = { .memory_bytes = 128 * MIB }),
+	ATTACK("022c", "files of 1 TiB", "ENOSPC or EFBIG", "22-huge"),
+	ATTACK("023", "files until the inodes run out", "ENOSPC at 16384", "23 16384",
+	       .request.limits = { .memory_bytes = 256 * MIB, .disk_bytes = 64 * MIB }),
+	ATTACK("024", "result files that are links elsewhere", "an error, never other content",
+	       "24",
+	       .request.collect =
+		       "absolute relative magic root init-root folder/passwd to-good good "
+		       "absent hard",
+	       .check = collected_links),
+	{ .number = "024b",
+	  .name = "result names that lead elsewhere",
+	  .promise = "refused or an error",
+	  .run = forbidden_names },
+	{ .number = "024c",
+	  .name = "file names that lead elsewhere",
+	  .promise = "refused; the tree is not reached",
+	  .run = forbidden_files },
+	{ .number = "025",
+	  .name = "links planted for the supervisor",
+	  .promise = "the tree outside keeps owner, mode and time",
+	  .run = planted_links },
+	ATTACK("026", "result files that are no files", "an error at once", "26",
+	       .request.collect = "fifo sock dir zero shut good", .check = collected_kinds),
+	{ .number = "027",
+	  .name = "result swapped with a link while the run ends",
+	  .promise = "one's own content or an error, in 10,000 tries",
+	  .run = swapped_result },
+	{ .number = "028",
+	  .name = "overwriting our init",
+	  .promise = "EACCES or EROFS",
+	  .run = overwrite_init },
+	ATTACK("029", "descriptors at the start", "0, 1 and 2, none of the host's", "29"),
+	{ .number = "030",
+	  .name = "chroot, .. and fchdir",
+	  .promise = "stays inside",
+	  .run = break_out },
+	ATTACK("031", "device nodes", "mknod EPERM; only the five harmless ones", "31"),
+	ATTACK("032", "set-id and capable programs", "ids and capabilities unchanged", "32"),
+	ATTACK("033", "writing to /proc", "absent, EROFS or EPERM", "33"),
+	{ .number = "034",
+	  .name = "host paths in mountinfo",
+	  .promise = "none",
+	  .run = no_host_path_in_mounts },
+	ATTACK("035", "hard links to what is not ours", "EPERM or EXDEV", "35"),
+	{ .number = "036",
+	  .name = "secrets of the host",
+	  .promise = "not in the root",
+	  .run = no_secrets },
+	{ .number = "036b",
+	  .name = "secrets of the host, in the host image",
+	  .promise = "not in the root",
+	  .run = no_secrets_in_host_image },
+	{ .number = "037",
+	  .name = "locks held in another slot",
+	  .promise = "free in this one",
+	  .run = locks_between_slots },
+	{ .number = "038",
+	  .name = "junk left by run after run in one slot",
+	  .promise = "each finds the pristine tree",
+	  .run = junk },
+	{ 0 },
 };

@@ -33,8 +33,8 @@
 
 static void master_killed(struct trial *t)
 {
-	struct service_options options = {.slots = 4};
-	const struct request request = {.arguments = "stay", .limits = {.wall_ms = 30000}};
+	struct service_options options = { .slots = 4 };
+	const struct request request = { .arguments = "stay", .limits = { .wall_ms = 30000 } };
 	unsigned count = times(100) / 4 + 1, turn, i;
 	static struct service service;
 	char text[300];
@@ -45,7 +45,7 @@ static void master_killed(struct trial *t)
 	if (extent == EXTENT_PART)
 		count = 5; /* kill_sweep does this at random moments */
 	for (turn = 0; turn < count && t->problems == 0; turn++) {
-		struct live live[4] = {0};
+		struct live live[4] = { 0 };
 
 		for (i = 0; i < ARRAY_LEN(live); i++)
 			live_start(&live[i], &service, &request);
@@ -59,7 +59,7 @@ static void master_killed(struct trial *t)
 			outcome_done(&live[i].outcome);
 		}
 		if (!check(t, service_start(&options, &service, text, sizeof text),
-		           "it does not start again: %s", text))
+			   "it does not start again: %s", text))
 			return;
 	}
 	own_service_done(t, &service);
@@ -90,11 +90,11 @@ static int count_left_over(const char *path, const struct stat *st, int type, st
 
 static void stale_things(struct trial *t)
 {
-	struct service_options options = {.slots = 2};
-	const struct request request = {.arguments = "stay", .limits = {.wall_ms = 30000}};
+	struct service_options options = { .slots = 2 };
+	const struct request request = { .arguments = "stay", .limits = { .wall_ms = 30000 } };
 	static struct service service;
 	static struct census first, second;
-	struct live live = {0};
+	struct live live = { 0 };
 	char text[300];
 	size_t i;
 
@@ -112,7 +112,7 @@ static void stale_things(struct trial *t)
 	check(t, left_overs > 0, "no group could be planted");
 	options.same_place = true;
 	if (!check(t, service_start(&options, &service, text, sizeof text),
-	           "it does not start on what a crash left: %s", text))
+		   "it does not start on what a crash left: %s", text))
 		return;
 	left_overs = 0;
 	census_settled(&service, &second);
@@ -127,7 +127,7 @@ static void stale_things(struct trial *t)
 /* Moves a process of ours into every group of a run. */
 static unsigned join_groups_of(pid_t pid, pid_t us)
 {
-	static const char *const mounts[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
+	static const char *const mounts[] = { "/sys/fs/cgroup/unified", "/sys/fs/cgroup" };
 	char path[PATH_MAX], text[4096], number[16], *line, *save = NULL;
 	unsigned joined = 0;
 	size_t i;
@@ -144,7 +144,7 @@ static unsigned join_groups_of(pid_t pid, pid_t us)
 		*group++ = '\0';
 		for (i = 0; i < ARRAY_LEN(mounts); i++) {
 			snprintf(path, sizeof path, "%s%s%.60s%.2000s/cgroup.procs", mounts[i],
-			         *controllers ? "/" : "", controllers, group);
+				 *controllers ? "/" : "", controllers, group);
 			if (io_write_text_at(AT_FDCWD, path, number) == 0)
 				joined++;
 		}
@@ -161,8 +161,8 @@ static bool child_ended(void *data)
 
 static void planted_survivor(struct trial *t)
 {
-	const struct request request = {.arguments = "stay", .limits = {.wall_ms = 1500}};
-	struct live live = {0};
+	const struct request request = { .arguments = "stay", .limits = { .wall_ms = 1500 } };
+	struct live live = { 0 };
 	unsigned joined;
 	pid_t planted;
 
@@ -181,7 +181,7 @@ static void planted_survivor(struct trial *t)
 	      job_status_name(live.outcome.status));
 	outcome_done(&live.outcome);
 	if (!check(t, until(child_ended, &planted, PATIENCE_MS),
-	           "the planted process lives on")) {
+		   "the planted process lives on")) {
 		kill(planted, SIGKILL);
 		waitpid(planted, NULL, 0);
 	}
@@ -191,7 +191,7 @@ static void planted_survivor(struct trial *t)
 
 /* lines: how many it may take to say so. */
 static void refuses_in(struct trial *t, const struct service_options *options, const char *what,
-                       unsigned lines)
+		       unsigned lines)
 {
 	static struct service service;
 	static char text[65536];
@@ -247,16 +247,16 @@ static void without_pids(void *data)
 static void without_calls(const long *calls, size_t count, int code)
 {
 	struct sock_filter block[32];
-	struct sock_fprog program = {0, block};
+	struct sock_fprog program = { 0, block };
 	size_t i;
 
 	block[program.len++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-	                                                    offsetof(struct seccomp_data, nr));
+							    offsetof(struct seccomp_data, nr));
 	for (i = 0; i < count; i++) {
 		block[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-		                                                    (unsigned)calls[i], 0, 1);
+								    (unsigned)calls[i], 0, 1);
 		block[program.len++] = (struct sock_filter)BPF_STMT(
-		        BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)code);
+			BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)code);
 	}
 	block[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
@@ -265,7 +265,7 @@ static void without_calls(const long *calls, size_t count, int code)
 
 static void without_seccomp(void *data)
 {
-	static const long calls[] = {SYS_seccomp};
+	static const long calls[] = { SYS_seccomp };
 
 	(void)data;
 	without_calls(calls, ARRAY_LEN(calls), ENOSYS);
@@ -273,7 +273,7 @@ static void without_seccomp(void *data)
 
 static void without_namespaces(void *data)
 {
-	static const long calls[] = {SYS_unshare, SYS_clone3, SYS_setns};
+	static const long calls[] = { SYS_unshare, SYS_clone3, SYS_setns };
 
 	(void)data;
 	without_calls(calls, ARRAY_LEN(calls), EINVAL);
@@ -281,7 +281,7 @@ static void without_namespaces(void *data)
 
 static void without_pivot(void *data)
 {
-	static const long calls[] = {SYS_pivot_root};
+	static const long calls[] = { SYS_pivot_root };
 
 	(void)data;
 	without_calls(calls, ARRAY_LEN(calls), ENOSYS);
@@ -307,18 +307,18 @@ static void fails_closed(struct trial *t)
 		const char *what;
 		struct service_options options;
 	} rows[] = {
-	        {"no languages", {.conf = "language-directory = \"/no/such/folder\";\n"}},
-	        {"an unknown key", {.conf = "slotz = 3;\n"}},
-	        {"a bad value", {.conf = "cgroup-parent = \"../x\";\n"}},
-	        {"an unknown user", {.conf = "worker-user = \"no-such-user-here\";\n"}},
-	        {"a configuration that all can write", {.before_exec = writable_conf}},
-	        {"no root", {.before_exec = as_stranger}},
-	        {"no control groups", {.before_exec = without_cgroups}},
-	        {"no seccomp", {.before_exec = without_seccomp}},
-	        {"no namespaces", {.before_exec = without_namespaces}},
+		{ "no languages", { .conf = "language-directory = \"/no/such/folder\";\n" } },
+		{ "an unknown key", { .conf = "slotz = 3;\n" } },
+		{ "a bad value", { .conf = "cgroup-parent = \"../x\";\n" } },
+		{ "an unknown user", { .conf = "worker-user = \"no-such-user-here\";\n" } },
+		{ "a configuration that all can write", { .before_exec = writable_conf } },
+		{ "no root", { .before_exec = as_stranger } },
+		{ "no control groups", { .before_exec = without_cgroups } },
+		{ "no seccomp", { .before_exec = without_seccomp } },
+		{ "no namespaces", { .before_exec = without_namespaces } },
 	};
 	/* this shows only when a box is made: its keeper says why, the master that it ends */
-	const struct service_options late = {.slots = 1, .before_exec = without_pivot};
+	const struct service_options late = { .slots = 1, .before_exec = without_pivot };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(rows); i++)
@@ -331,10 +331,10 @@ static void fails_closed(struct trial *t)
 static void image_missing(struct trial *t)
 {
 	const struct service_options options = {
-	        .slots = 1,
-	        .conf = "images = [ \"test=/no/such/folder\" ];\n",
+		.slots = 1,
+		.conf = "images = [ \"test=/no/such/folder\" ];\n",
 	};
-	const struct request request = {.arguments = "print", .wait_ms = 1000};
+	const struct request request = { .arguments = "print", .wait_ms = 1000 };
 	static struct service service;
 	struct outcome outcome;
 	struct wire_info info;
@@ -355,10 +355,10 @@ static void image_missing(struct trial *t)
 
 static void one_controller_missing(struct trial *t)
 {
-	const struct service_options missing = {.before_exec = without_pids};
-	const struct service_options allowed = {.slots = 2,
-	                                        .before_exec = without_pids,
-	                                        .conf = "allow-missing = [ \"pids\" ];\n"};
+	const struct service_options missing = { .before_exec = without_pids };
+	const struct service_options allowed = { .slots = 2,
+						 .before_exec = without_pids,
+						 .conf = "allow-missing = [ \"pids\" ];\n" };
 	static struct service service;
 
 	if (access("/sys/fs/cgroup/pids", F_OK) < 0) {
@@ -374,7 +374,7 @@ static void one_controller_missing(struct trial *t)
 
 static void reload_under_load(struct trial *t)
 {
-	const struct service_options options = {.slots = 4};
+	const struct service_options options = { .slots = 4 };
 	static struct service service;
 	struct canary canaries[3];
 	size_t i;
@@ -399,11 +399,11 @@ static void reload_under_load(struct trial *t)
 
 static void term_drains(struct trial *t)
 {
-	const struct service_options options = {.slots = 2};
-	const struct request sleeps = {.arguments = "sleep 1500"};
-	const struct request stays = {.arguments = "stay", .limits = {.wall_ms = 60000}};
+	const struct service_options options = { .slots = 2 };
+	const struct request sleeps = { .arguments = "sleep 1500" };
+	const struct request stays = { .arguments = "stay", .limits = { .wall_ms = 60000 } };
 	static struct service service;
-	struct live live = {0};
+	struct live live = { 0 };
 	int status;
 
 	if (!own_service(t, &options, &service))
@@ -444,7 +444,7 @@ static void term_drains(struct trial *t)
 static void two_daemons(struct trial *t)
 {
 	char conf[300], text[300];
-	const struct service_options second = {.slots = 1, .conf = conf};
+	const struct service_options second = { .slots = 1, .conf = conf };
 
 	snprintf(conf, sizeof conf, "state-directory = \"%s\";\n", t->service->state);
 	refuses(t, &second, "a second daemon on one state folder");
@@ -473,7 +473,7 @@ static void make_it_log(const struct service *service, unsigned count)
 
 static void log_blocked(struct trial *t)
 {
-	struct service_options options = {.slots = 2};
+	struct service_options options = { .slots = 2 };
 	static struct service service;
 	int pair[2], full;
 	char text[300];
@@ -505,20 +505,20 @@ static void log_blocked(struct trial *t)
 static void only_pidfds(struct trial *t)
 {
 	char file[96];
-	const char *const under[] = {"strace",
-	                             "-f",
-	                             "-q",
-	                             "-o",
-	                             file,
-	                             "-e",
-	                             "trace=kill,tkill,tgkill,pidfd_send_signal",
-	                             NULL};
-	const struct service_options options = {.slots = 2, .under = under};
+	const char *const under[] = { "strace",
+				      "-f",
+				      "-q",
+				      "-o",
+				      file,
+				      "-e",
+				      "trace=kill,tkill,tgkill,pidfd_send_signal",
+				      NULL };
+	const struct service_options options = { .slots = 2, .under = under };
 	const struct request requests[] = {
-	        {.arguments = "print"},
-	        {.arguments = "stay", .limits = {.wall_ms = 300}},
-	        {.arguments = "41"},
-	        {.arguments = "39 64"},
+		{ .arguments = "print" },
+		{ .arguments = "stay", .limits = { .wall_ms = 300 } },
+		{ .arguments = "41" },
+		{ .arguments = "39 64" },
 	};
 	static struct service service;
 	unsigned calls = 0;
@@ -558,51 +558,51 @@ static void only_pidfds(struct trial *t)
 }
 
 const struct box_case cases_lifecycle[] = {
-        {.number = "141",
-         .name = "the master killed during runs",
-         .promise = "programs dead, ready again, nothing left",
-         .run = master_killed},
-        {.number = "144",
-         .name = "groups and sockets of a crash",
-         .promise = "cleaned at the start",
-         .run = stale_things},
-        {.number = "145",
-         .name = "a foreign process planted in the run's groups",
-         .promise = "killed, never moved",
-         .run = planted_survivor},
-        {.number = "147",
-         .name = "something is missing at the start",
-         .promise = "refused with one line",
-         .run = fails_closed},
-        {.number = "147b",
-         .name = "one controller is missing",
-         .promise = "refused, unless allowed",
-         .run = one_controller_missing},
-        {.number = "147c",
-         .name = "an image is missing",
-         .promise = "nothing runs without it",
-         .run = image_missing},
-        {.number = "148",
-         .name = "reload under load",
-         .promise = "no run fails",
-         .run = reload_under_load},
-        {.number = "148b",
-         .name = "SIGTERM, and a second one",
-         .promise = "drains; kills",
-         .run = term_drains},
-        {.number = "149",
-         .name = "a second daemon",
-         .promise = "refused; the first goes on",
-         .run = two_daemons},
-        {.number = "151",
-         .name = "a log that is full or blocked",
-         .promise = "runs go on",
-         .run = log_blocked},
-        {.number = "152",
-         .name = "what is signalled",
-         .promise = "pidfds alone",
-         .run = only_pidfds},
-        {0},
+	{ .number = "141",
+	  .name = "the master killed during runs",
+	  .promise = "programs dead, ready again, nothing left",
+	  .run = master_killed },
+	{ .number = "144",
+	  .name = "groups and sockets of a crash",
+	  .promise = "cleaned at the start",
+	  .run = stale_things },
+	{ .number = "145",
+	  .name = "a foreign process planted in the run's groups",
+	  .promise = "killed, never moved",
+	  .run = planted_survivor },
+	{ .number = "147",
+	  .name = "something is missing at the start",
+	  .promise = "refused with one line",
+	  .run = fails_closed },
+	{ .number = "147b",
+	  .name = "one controller is missing",
+	  .promise = "refused, unless allowed",
+	  .run = one_controller_missing },
+	{ .number = "147c",
+	  .name = "an image is missing",
+	  .promise = "nothing runs without it",
+	  .run = image_missing },
+	{ .number = "148",
+	  .name = "reload under load",
+	  .promise = "no run fails",
+	  .run = reload_under_load },
+	{ .number = "148b",
+	  .name = "SIGTERM, and a second one",
+	  .promise = "drains; kills",
+	  .run = term_drains },
+	{ .number = "149",
+	  .name = "a second daemon",
+	  .promise = "refused; the first goes on",
+	  .run = two_daemons },
+	{ .number = "151",
+	  .name = "a log that is full or blocked",
+	  .promise = "runs go on",
+	  .run = log_blocked },
+	{ .number = "152",
+	  .name = "what is signalled",
+	  .promise = "pidfds alone",
+	  .run = only_pidfds },
+	{ 0 },
 };
 
 /* ---- 153: other users of the host ---- */
@@ -610,8 +610,8 @@ const struct box_case cases_lifecycle[] = {
 /* In a child that is the stranger; the bits of its exit code say what worked. */
 static int stranger_tries(const struct service *service)
 {
-	static const char *const names[] = {"control.sock", "box-test.sock"};
-	const struct request request = {.arguments = "print", .wait_ms = 2000};
+	static const char *const names[] = { "control.sock", "box-test.sock" };
+	const struct request request = { .arguments = "print", .wait_ms = 2000 };
 	struct outcome outcome;
 	struct wire_info info;
 	int worked = 0, i;
@@ -644,8 +644,8 @@ static int stranger_tries(const struct service *service)
 
 static void other_users(struct trial *t)
 {
-	static const char *const names[] = {"control.sock", "box-test.sock"};
-	const struct service_options options = {.slots = 2};
+	static const char *const names[] = { "control.sock", "box-test.sock" };
+	const struct service_options options = { .slots = 2 };
 	static struct service service;
 	char path[PATH_MAX];
 	int worked;
@@ -683,9 +683,9 @@ static void made_by_stranger(const char *path, bool link)
 
 static void paths_made_first(struct trial *t)
 {
-	static const char *const keys[] = {"run-directory", "state-directory"};
+	static const char *const keys[] = { "run-directory", "state-directory" };
 	char shared[96], path[128], conf[256];
-	const struct service_options options = {.conf = conf};
+	const struct service_options options = { .conf = conf };
 	struct stat st;
 	int turn;
 
@@ -697,7 +697,7 @@ static void paths_made_first(struct trial *t)
 		made_by_stranger(path, turn >= 2);
 		snprintf(conf, sizeof conf, "%s = \"%s\";\n", keys[turn % 2], path);
 		refuses(t, &options,
-		        turn >= 2 ? "a link of a stranger" : "a folder of a stranger");
+			turn >= 2 ? "a link of a stranger" : "a folder of a stranger");
 	}
 	check(t, stat(t->service->state, &st) == 0 && st.st_uid == 0 && (st.st_mode & 027) == 0,
 	      "the state folder has mode %o, owner %u", st.st_mode, st.st_uid);
@@ -722,9 +722,9 @@ static void with_subuids(void *data)
 
 static void ids_overlap(struct trial *t)
 {
-	static const struct service_options user = {.conf = "box-ids = 65530;\n"};
-	static const struct service_options subuid = {.conf = "box-ids = 1879048200;\n",
-	                                              .before_exec = with_subuids};
+	static const struct service_options user = { .conf = "box-ids = 65530;\n" };
+	static const struct service_options subuid = { .conf = "box-ids = 1879048200;\n",
+						       .before_exec = with_subuids };
 
 	refuses(t, &user, "ids that reach over nobody's");
 	if (access("/etc/subuid", F_OK) == 0)
@@ -735,7 +735,9 @@ static void ids_overlap(struct trial *t)
 
 static void unfriendly(void *data)
 {
-	const struct rlimit small[] = {{16, 4096}, {1, RLIM_INFINITY}, {1, RLIM_INFINITY}};
+	const struct rlimit small[] = { { 16, 4096 },
+					{ 1, RLIM_INFINITY },
+					{ 1, RLIM_INFINITY } };
 	sigset_t all;
 	char path[128];
 	int fd, i;
@@ -763,22 +765,23 @@ static void unfriendly(void *data)
 static void unfriendly_start(struct trial *t)
 {
 	static const char *const environment[] = {
-	        "PATH=/no/such:.",
-	        "LC_ALL=tr_TR.UTF-8",
-	        "LANG=xx",
-	        "LD_LIBRARY_PATH=/tmp",
-	        "IFS=x",
-	        "HTTP_COOKIE=secret",
-	        "SANDPOOL_SECRET=secret",
-	        "TMPDIR=/no/such",
-	        "HOME=/no/such",
-	        "MALLOC_PERTURB_=85",
-	        "POSIXLY_CORRECT=1",
-	        "TZ=:/etc/shadow",
-	        NULL,
+		"PATH=/no/such:.",
+		"LC_ALL=tr_TR.UTF-8",
+		"LANG=xx",
+		"LD_LIBRARY_PATH=/tmp",
+		"IFS=x",
+		"HTTP_COOKIE=secret",
+		"SANDPOOL_SECRET=secret",
+		"TMPDIR=/no/such",
+		"HOME=/no/such",
+		"MALLOC_PERTURB_=85",
+		"POSIXLY_CORRECT=1",
+		"TZ=:/etc/shadow",
+		NULL,
 	};
-	const struct service_options options = {
-	        .slots = 2, .environment = environment, .before_exec = unfriendly};
+	const struct service_options options = { .slots = 2,
+						 .environment = environment,
+						 .before_exec = unfriendly };
 	static struct service service;
 
 	if (!own_service(t, &options, &service))
@@ -847,13 +850,16 @@ static int see_file(const char *path, const struct stat *st, int type, struct FT
 
 static void unseen_from_the_host(struct trial *t)
 {
-	static const struct job_file files[] = {{{"main", 4}, {"x", 1}},
-	                                        {{"visible-from-outside", 20}, {"x", 1}}};
-	const struct request request = {.arguments = "stay", .files = files, .files_count = 2};
+	static const struct job_file files[] = {
+		{ { "main", 4 }, { "x", 1 } }, { { "visible-from-outside", 20 }, { "x", 1 } }
+	};
+	const struct request request = { .arguments = "stay",
+					 .files = files,
+					 .files_count = 2 };
 	const unsigned before = file_lines("/proc/self/mountinfo");
-	const struct service_options options = {.slots = 2};
+	const struct service_options options = { .slots = 2 };
 	static struct service service;
-	struct live live = {0};
+	struct live live = { 0 };
 
 	if (!own_service(t, &options, &service))
 		return;
@@ -872,29 +878,29 @@ static void unseen_from_the_host(struct trial *t)
 }
 
 const struct box_case cases_host[] = {
-        {.number = "153",
-         .name = "another user at the sockets and the state",
-         .promise = "EACCES, and by its id too",
-         .run = other_users},
-        {.number = "154",
-         .name = "paths that another user made first",
-         .promise = "refused",
-         .run = paths_made_first},
-        {.number = "155",
-         .name = "ids that others have",
-         .promise = "refused",
-         .run = ids_overlap},
-        {.number = "156",
-         .name = "an unfriendly start",
-         .promise = "nothing of it in a box",
-         .run = unfriendly_start},
-        {.number = "157",
-         .name = "set-id programs",
-         .promise = "none",
-         .run = no_set_id_binary},
-        {.number = "158",
-         .name = "search and mounts on the host",
-         .promise = "no box is seen",
-         .run = unseen_from_the_host},
-        {0},
+	{ .number = "153",
+	  .name = "another user at the sockets and the state",
+	  .promise = "EACCES, and by its id too",
+	  .run = other_users },
+	{ .number = "154",
+	  .name = "paths that another user made first",
+	  .promise = "refused",
+	  .run = paths_made_first },
+	{ .number = "155",
+	  .name = "ids that others have",
+	  .promise = "refused",
+	  .run = ids_overlap },
+	{ .number = "156",
+	  .name = "an unfriendly start",
+	  .promise = "nothing of it in a box",
+	  .run = unfriendly_start },
+	{ .number = "157",
+	  .name = "set-id programs",
+	  .promise = "none",
+	  .run = no_set_id_binary },
+	{ .number = "158",
+	  .name = "search and mounts on the host",
+	  .promise = "no box is seen",
+	  .run = unseen_from_the_host },
+	{ 0 },
 };

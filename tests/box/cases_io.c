@@ -21,7 +21,7 @@
 		__VA_ARGS__                                                                    \
 	}
 #define CAP    65536u
-#define CAPPED .request.limits = {.output_bytes = CAP, .wall_ms = 20000, .cpu_ms = 20000}
+#define CAPPED .request.limits = { .output_bytes = CAP, .wall_ms = 20000, .cpu_ms = 20000 }
 
 /* ---- output and input ---- */
 
@@ -58,9 +58,9 @@ static int slow_reader(void *data, enum launch_stream stream, const char *bytes,
 
 static void busy_reader(struct trial *t)
 {
-	uint64_t counted[2] = {0, 0};
-	struct request request = {.arguments = "79 1048576",
-	                          .limits = {.output_bytes = 2 * MIB}};
+	uint64_t counted[2] = { 0, 0 };
+	struct request request = { .arguments = "79 1048576",
+				   .limits = { .output_bytes = 2 * MIB } };
 	struct outcome outcome;
 
 	run_expecting(t, t->service, &request, STATUS_SUCCESS, CASE_NO_PROMISE, &outcome);
@@ -86,14 +86,14 @@ static void all_bytes(struct trial *t, const struct outcome *outcome)
 	for (i = 0; i < LAUNCH_STREAMS; i++)
 		check(t,
 		      outcome->result.output[i].size == sizeof all &&
-		              !memcmp(outcome->result.output[i].data, all, sizeof all),
+			      !memcmp(outcome->result.output[i].data, all, sizeof all),
 		      "stream %zu: %zu bytes, or other ones", i,
 		      outcome->result.output[i].size);
 }
 
 static void exactly_at_the_cap(struct trial *t)
 {
-	struct request request = {.arguments = "79 65536", .limits = {.output_bytes = CAP}};
+	struct request request = { .arguments = "79 65536", .limits = { .output_bytes = CAP } };
 	struct outcome outcome;
 
 	run_expecting(t, t->service, &request, STATUS_SUCCESS, CASE_NO_PROMISE, &outcome);
@@ -107,7 +107,7 @@ static void exactly_at_the_cap(struct trial *t)
 
 static void large_input(struct trial *t)
 {
-	static const char *const ways[] = {"83 never", "83 half", "83 close", "83 whole"};
+	static const char *const ways[] = { "83 never", "83 half", "83 close", "83 whole" };
 	const size_t size = 10 * MIB;
 	char *input = malloc(size);
 	size_t i;
@@ -116,8 +116,9 @@ static void large_input(struct trial *t)
 		return;
 	memset(input, 'i', size);
 	for (i = 0; i < ARRAY_LEN(ways); i++) {
-		const struct request request = {
-		        .arguments = ways[i], .input = input, .input_size = size};
+		const struct request request = { .arguments = ways[i],
+						 .input = input,
+						 .input_size = size };
 		struct outcome outcome;
 
 		if (run_expecting(t, t->service, &request, STATUS_SUCCESS, 0, &outcome) &&
@@ -130,49 +131,49 @@ static void large_input(struct trial *t)
 }
 
 const struct box_case cases_io[] = {
-        ATTACK("078", "stdout without end", "output_limit, exactly the cap", "78 stdout",
-               CAPPED, .status = STATUS_OUTPUT_LIMIT, .check = exactly_the_cap),
-        ATTACK("078b", "newlines without end", "output_limit, exactly the cap", "78 lines",
-               CAPPED, .status = STATUS_OUTPUT_LIMIT, .check = exactly_the_cap),
-        ATTACK("078c", "stderr without end", "output_limit, exactly the cap", "78 stderr",
-               CAPPED, .status = STATUS_OUTPUT_LIMIT, .check = exactly_the_cap),
-        ATTACK("078d", "both by turns without end", "output_limit, exactly the cap", "78 both",
-               CAPPED, .status = STATUS_OUTPUT_LIMIT, .check = exactly_the_cap),
-        {.number = "079",
-         .name = "1 MiB of output and a slow reader",
-         .promise = "all of it, no dead-lock",
-         .run = busy_reader},
-        ATTACK("080", "all bytes, broken UTF-8", "the same bytes", "80",
-               .flags = CASE_NO_PROMISE, .check = all_bytes),
-        {.number = "081",
-         .name = "one byte beyond the cap, then exit 0",
-         .promise = "output_limit; at the cap success",
-         .run = exactly_at_the_cap},
-        ATTACK("082", "stdio closed, then busy", "timeout", "82",
-               .request.limits = {.wall_ms = 500}, .status = STATUS_TIMEOUT),
-        {.number = "083",
-         .name = "10 MiB of input, unread, half read, closed",
-         .promise = "success",
-         .run = large_input},
-        ATTACK("084", "output before a time-out", "timeout, and the output", "84 sleep",
-               .request.limits = {.wall_ms = 300}, .status = STATUS_TIMEOUT,
-               .has = "before the end\n"),
-        ATTACK("084b", "output before the memory ends", "memory_limit, and the output",
-               "84 memory", .request.limits = {.memory_bytes = 32 * MIB},
-               .status = STATUS_MEMORY_LIMIT, .has = "before the end\n"),
-        ATTACK("084c", "output before the processor time ends", "timeout, and the output",
-               "84 spin", .request.limits = {.cpu_ms = 200}, .status = STATUS_TIMEOUT,
-               .has = "before the end\n"),
-        {0},
+	ATTACK("078", "stdout without end", "output_limit, exactly the cap", "78 stdout",
+	       CAPPED, .status = STATUS_OUTPUT_LIMIT, .check = exactly_the_cap),
+	ATTACK("078b", "newlines without end", "output_limit, exactly the cap", "78 lines",
+	       CAPPED, .status = STATUS_OUTPUT_LIMIT, .check = exactly_the_cap),
+	ATTACK("078c", "stderr without end", "output_limit, exactly the cap", "78 stderr",
+	       CAPPED, .status = STATUS_OUTPUT_LIMIT, .check = exactly_the_cap),
+	ATTACK("078d", "both by turns without end", "output_limit, exactly the cap", "78 both",
+	       CAPPED, .status = STATUS_OUTPUT_LIMIT, .check = exactly_the_cap),
+	{ .number = "079",
+	  .name = "1 MiB of output and a slow reader",
+	  .promise = "all of it, no dead-lock",
+	  .run = busy_reader },
+	ATTACK("080", "all bytes, broken UTF-8", "the same bytes", "80",
+	       .flags = CASE_NO_PROMISE, .check = all_bytes),
+	{ .number = "081",
+	  .name = "one byte beyond the cap, then exit 0",
+	  .promise = "output_limit; at the cap success",
+	  .run = exactly_at_the_cap },
+	ATTACK("082", "stdio closed, then busy", "timeout", "82",
+	       .request.limits = { .wall_ms = 500 }, .status = STATUS_TIMEOUT),
+	{ .number = "083",
+	  .name = "10 MiB of input, unread, half read, closed",
+	  .promise = "success",
+	  .run = large_input },
+	ATTACK("084", "output before a time-out", "timeout, and the output", "84 sleep",
+	       .request.limits = { .wall_ms = 300 }, .status = STATUS_TIMEOUT,
+	       .has = "before the end\n"),
+	ATTACK("084b", "output before the memory ends", "memory_limit, and the output",
+	       "84 memory", .request.limits = { .memory_bytes = 32 * MIB },
+	       .status = STATUS_MEMORY_LIMIT, .has = "before the end\n"),
+	ATTACK("084c", "output before the processor time ends", "timeout, and the output",
+	       "84 spin", .request.limits = { .cpu_ms = 200 }, .status = STATUS_TIMEOUT,
+	       .has = "before the end\n"),
+	{ 0 },
 };
 
 /* ---- network ---- */
 
 static int unix_socket(const char *name, bool abstract, bool listens)
 {
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	socklen_t size =
-	        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + abstract + strlen(name));
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + abstract + strlen(name));
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
 
 	memcpy(at.sun_path + abstract, name, strlen(name));
@@ -199,19 +200,19 @@ static void sockets_of_the_host(struct trial *t)
 	if (!check(t, one >= 0 && other >= 0, "sockets: %s", strerror(errno)))
 		return;
 	snprintf(arguments, sizeof arguments,
-	         "86 @%s %s %s/control.sock %s/box-test.sock /run/dbus/system_bus_socket",
-	         abstract, path, t->service->run, t->service->run);
+		 "86 @%s %s %s/control.sock %s/box-test.sock /run/dbus/system_bus_socket",
+		 abstract, path, t->service->run, t->service->run);
 	run_promising(t, t->service, arguments);
 	unlink(path);
 }
 
 static void server_in_a_slot(struct trial *t)
 {
-	static const char *const paths[] = {"/tmp/server", "/dev/shm/server", "/box/server"};
+	static const char *const paths[] = { "/tmp/server", "/dev/shm/server", "/box/server" };
 	const struct request server = {
-	        .arguments = "87 @box-server /tmp/server /dev/shm/server /box/server",
+		.arguments = "87 @box-server /tmp/server /dev/shm/server /box/server",
 	};
-	struct live live = {0};
+	struct live live = { 0 };
 	size_t i;
 	int fd;
 
@@ -224,7 +225,7 @@ static void server_in_a_slot(struct trial *t)
 			      paths[i]);
 		for (i = 0; i + 1 < t->service->slots; i++)
 			run_promising(t, t->service,
-			              "86 @box-server /tmp/server /dev/shm/server /box/server");
+				      "86 @box-server /tmp/server /dev/shm/server /box/server");
 	}
 	live_cancel(&live);
 	live_join(&live);
@@ -234,16 +235,16 @@ static void server_in_a_slot(struct trial *t)
 }
 
 const struct box_case cases_network[] = {
-        ATTACK("085", "ways to a network", "a down loopback alone; EAFNOSUPPORT", "85"),
-        {.number = "086",
-         .name = "local sockets of the host and the service",
-         .promise = "ECONNREFUSED or ENOENT",
-         .run = sockets_of_the_host},
-        {.number = "087",
-         .name = "a server in another slot",
-         .promise = "unreachable",
-         .run = server_in_a_slot},
-        {0},
+	ATTACK("085", "ways to a network", "a down loopback alone; EAFNOSUPPORT", "85"),
+	{ .number = "086",
+	  .name = "local sockets of the host and the service",
+	  .promise = "ECONNREFUSED or ENOENT",
+	  .run = sockets_of_the_host },
+	{ .number = "087",
+	  .name = "a server in another slot",
+	  .promise = "unreachable",
+	  .run = server_in_a_slot },
+	{ 0 },
 };
 
 /* ---- what can be learnt ---- */
@@ -253,7 +254,7 @@ static void own_names(struct trial *t)
 	char arguments[64];
 
 	snprintf(arguments, sizeof arguments, "160 %llu",
-	         (unsigned long long)t->service->ids_first);
+		 (unsigned long long)t->service->ids_first);
 	run_promising(t, t->service, arguments);
 }
 
@@ -264,12 +265,12 @@ static void earlier_secrets(struct trial *t)
 	for (i = 0; i < count && t->problems == 0; i++) {
 		char secret[32], arguments[64];
 		uint64_t bits;
-		struct job_file files[2] = {{{"main", 4}, {secret, 23}},
-		                            {{"secret", 6}, {secret, 23}}};
-		const struct request request = {.arguments = arguments,
-		                                .input = secret,
-		                                .files = files,
-		                                .files_count = 2};
+		struct job_file files[2] = { { { "main", 4 }, { secret, 23 } },
+					     { { "secret", 6 }, { secret, 23 } } };
+		const struct request request = { .arguments = arguments,
+						 .input = secret,
+						 .files = files,
+						 .files_count = 2 };
 		struct outcome outcome;
 
 		check(t, getrandom(&bits, sizeof bits, 0) == sizeof bits, "getrandom");
@@ -283,13 +284,13 @@ static void earlier_secrets(struct trial *t)
 /* Where we fail, the program and its reader learn nothing of the host. */
 static void errors_tell_nothing(struct trial *t)
 {
-	static const char *const languages[] = {"missing", "folder", "plain"};
+	static const char *const languages[] = { "missing", "folder", "plain" };
 	char first[24];
 	size_t i;
 
 	snprintf(first, sizeof first, "%llu", (unsigned long long)t->service->ids_first);
 	for (i = 0; i < ARRAY_LEN(languages); i++) {
-		const struct request request = {.language = languages[i]};
+		const struct request request = { .language = languages[i] };
 		struct outcome outcome;
 		const char *texts[2];
 		size_t k;
@@ -300,7 +301,7 @@ static void errors_tell_nothing(struct trial *t)
 		for (k = 0; k < 2; k++)
 			check(t,
 			      !strstr(texts[k], ground.root) && !strstr(texts[k], first) &&
-			              !strstr(texts[k], "sandboxd"),
+				      !strstr(texts[k], "sandboxd"),
 			      "%s: %.200s", languages[i], texts[k]);
 		outcome_done(&outcome);
 	}
@@ -308,8 +309,8 @@ static void errors_tell_nothing(struct trial *t)
 
 static void covert_channels(struct trial *t)
 {
-	const struct request sender = {.arguments = "164 send"};
-	struct live live = {0};
+	const struct request sender = { .arguments = "164 send" };
+	struct live live = { 0 };
 	unsigned i;
 
 	run_promising(t, t->service, "164-inside");
@@ -328,16 +329,16 @@ static void covert_channels(struct trial *t)
 static void log_is_discreet(struct trial *t)
 {
 	static const char secret[] = "LOGGED-SECRET";
-	const struct job_file files[] = {{{"main", 4}, {secret, 13}},
-	                                 {{"LOGGED-NAME", 11}, {secret, 13}}};
-	const struct request request = {.arguments = "echo LOGGED-WORD \033[31mLOGGED-RED",
-	                                .input = secret,
-	                                .files = files,
-	                                .files_count = 2,
-	                                .collect = "LOGGED-FILE"};
+	const struct job_file files[] = { { { "main", 4 }, { secret, 13 } },
+					  { { "LOGGED-NAME", 11 }, { secret, 13 } } };
+	const struct request request = { .arguments = "echo LOGGED-WORD \033[31mLOGGED-RED",
+					 .input = secret,
+					 .files = files,
+					 .files_count = 2,
+					 .collect = "LOGGED-FILE" };
 	static const char *const words[] = {
-	        "LOGGED-SECRET", "LOGGED-NAME", "LOGGED-WORD",       "LOGGED-RED",
-	        "LOGGED-FILE",   "SECRET-",     "FORBIDDEN-CONTENT",
+		"LOGGED-SECRET", "LOGGED-NAME", "LOGGED-WORD",	     "LOGGED-RED",
+		"LOGGED-FILE",	 "SECRET-",	"FORBIDDEN-CONTENT",
 	};
 	cleanup_close int fd = -1;
 	struct outcome outcome;
@@ -362,27 +363,27 @@ static void log_is_discreet(struct trial *t)
 }
 
 const struct box_case cases_leaks[] = {
-        ATTACK("159", "/proc, /sys, machine-id", "own processes alone; the rest absent", "159"),
-        {.number = "160",
-         .name = "groups, host name, id maps",
-         .promise = "\"/\", \"box\", the slot's ids alone",
-         .run = own_names},
-        {.number = "161",
-         .name = "secrets of earlier runs",
-         .promise = "none in 10,000 runs",
-         .run = earlier_secrets},
-        {.number = "162",
-         .name = "errors of ours",
-         .promise = "no host path, no uid",
-         .run = errors_tell_nothing},
-        ATTACK("164", "page-cache probes", "ENOSYS or EOPNOTSUPP", "164-probes"),
-        {.number = "164b",
-         .name = "covert channels between two live slots",
-         .promise = "no bit passes",
-         .run = covert_channels},
-        {.number = "165",
-         .name = "logs",
-         .promise = "no code, input, output; no control characters",
-         .run = log_is_discreet},
-        {0},
+	ATTACK("159", "/proc, /sys, machine-id", "own processes alone; the rest absent", "159"),
+	{ .number = "160",
+	  .name = "groups, host name, id maps",
+	  .promise = "\"/\", \"box\", the slot's ids alone",
+	  .run = own_names },
+	{ .number = "161",
+	  .name = "secrets of earlier runs",
+	  .promise = "none in 10,000 runs",
+	  .run = earlier_secrets },
+	{ .number = "162",
+	  .name = "errors of ours",
+	  .promise = "no host path, no uid",
+	  .run = errors_tell_nothing },
+	ATTACK("164", "page-cache probes", "ENOSYS or EOPNOTSUPP", "164-probes"),
+	{ .number = "164b",
+	  .name = "covert channels between two live slots",
+	  .promise = "no bit passes",
+	  .run = covert_channels },
+	{ .number = "165",
+	  .name = "logs",
+	  .promise = "no code, input, output; no control characters",
+	  .run = log_is_discreet },
+	{ 0 },
 };

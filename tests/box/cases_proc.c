@@ -26,18 +26,18 @@
 static void shell_bomb(struct trial *t)
 {
 	static const char code[] = "b() { b | b & b | b & }\nb\nsleep 5\n";
-	const struct job_file file = {{"main.sh", 7}, {code, sizeof code - 1}};
-	const struct request request = {.language = "sh",
-	                                .files = &file,
-	                                .files_count = 1,
-	                                .limits = {.wall_ms = 1000}};
+	const struct job_file file = { { "main.sh", 7 }, { code, sizeof code - 1 } };
+	const struct request request = { .language = "sh",
+					 .files = &file,
+					 .files_count = 1,
+					 .limits = { .wall_ms = 1000 } };
 	struct outcome outcome;
 
 	run_expecting(t, t->service, &request, STATUS_TIMEOUT, CASE_ANY_STATUS, &outcome);
 	check(t,
 	      outcome.status == STATUS_TIMEOUT || outcome.status == STATUS_RUNTIME_ERROR ||
-	              outcome.status == STATUS_OUTPUT_LIMIT ||
-	              outcome.status == STATUS_MEMORY_LIMIT || outcome.status == STATUS_SUCCESS,
+		      outcome.status == STATUS_OUTPUT_LIMIT ||
+		      outcome.status == STATUS_MEMORY_LIMIT || outcome.status == STATUS_SUCCESS,
 	      "%s", job_status_name(outcome.status));
 	outcome_done(&outcome);
 }
@@ -45,8 +45,8 @@ static void shell_bomb(struct trial *t)
 /* How much the parent group lets all slots have together, against the host. */
 static void half_of_the_host(struct trial *t)
 {
-	static const char *const bounds[] = {"/proc/sys/kernel/pid_max",
-	                                     "/proc/sys/kernel/threads-max"};
+	static const char *const bounds[] = { "/proc/sys/kernel/pid_max",
+					      "/proc/sys/kernel/threads-max" };
 	unsigned long long granted = 0;
 	char path[PATH_MAX + 16], text[64];
 	size_t i;
@@ -68,8 +68,8 @@ static void half_of_the_host(struct trial *t)
 
 static void all_slots_bomb(struct trial *t)
 {
-	const struct request bomb = {.arguments = "39-bomb", .limits = {.wall_ms = 1500}};
-	struct live live[TEST_SLOTS] = {0};
+	const struct request bomb = { .arguments = "39-bomb", .limits = { .wall_ms = 1500 } };
+	struct live live[TEST_SLOTS] = { 0 };
 	unsigned i, turn;
 
 	half_of_the_host(t);
@@ -105,11 +105,11 @@ static void not_delayed(struct trial *t, const struct outcome *outcome)
 
 static void exit_code(struct trial *t, const char *arguments, int code)
 {
-	const struct request request = {.arguments = arguments};
+	const struct request request = { .arguments = arguments };
 	struct outcome outcome;
 
 	run_expecting(t, t->service, &request, code ? STATUS_RUNTIME_ERROR : STATUS_SUCCESS,
-	              CASE_NO_PROMISE, &outcome);
+		      CASE_NO_PROMISE, &outcome);
 	check(t, outcome.result.verdict.exited && outcome.result.verdict.exit_code == code,
 	      "hostile %s: exit code %d, expected %d", arguments,
 	      outcome.result.verdict.exit_code, code);
@@ -136,10 +136,12 @@ static void start_state(struct trial *t)
 /* ---- 53: programs that cannot be started ---- */
 
 static void cannot_start(struct trial *t, const char *data, size_t size, const char *what,
-                         int code)
+			 int code)
 {
-	const struct job_file file = {{"main", 4}, {data, size}};
-	const struct request request = {.language = "upload", .files = &file, .files_count = 1};
+	const struct job_file file = { { "main", 4 }, { data, size } };
+	const struct request request = { .language = "upload",
+					 .files = &file,
+					 .files_count = 1 };
 	struct outcome outcome;
 
 	if (run_expecting(t, t->service, &request, STATUS_RUNTIME_ERROR, 0, &outcome))
@@ -150,35 +152,35 @@ static void cannot_start(struct trial *t, const char *data, size_t size, const c
 
 static void bad_programs(struct trial *t)
 {
-	static const char foreign[64] = {
-	        0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0,   0,
-	        0,    0,   0,   0,   0, 0, 2, 0, 0x16 /* another machine */};
+	static const char
+		foreign[64] = { 0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0,   0,
+				0,    0,   0,	0,   0, 0, 2, 0, 0x16 /* another machine */ };
 	static const struct {
 		const char *what, *data;
 		size_t size;
 		int code;
 	} uploads[] = {
-	        {"a missing interpreter", "#!/no/such/program\n", 19, ENOENT},
-	        {"an interpreter that is a folder", "#!/etc\n", 7, EACCES},
-	        {"another machine's program", foreign, sizeof foreign, ENOEXEC},
-	        {"an empty file", "", 0, ENOEXEC},
-	        {"plain words", "hello\n", 6, ENOEXEC},
+		{ "a missing interpreter", "#!/no/such/program\n", 19, ENOENT },
+		{ "an interpreter that is a folder", "#!/etc\n", 7, EACCES },
+		{ "another machine's program", foreign, sizeof foreign, ENOEXEC },
+		{ "an empty file", "", 0, ENOEXEC },
+		{ "plain words", "hello\n", 6, ENOEXEC },
 	};
 	/* what the image does not have is known before anything runs */
-	static const char *const absent[] = {"missing", "folder", "plain"};
+	static const char *const absent[] = { "missing", "folder", "plain" };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(uploads); i++)
 		cannot_start(t, uploads[i].data, uploads[i].size, uploads[i].what,
-		             uploads[i].code);
+			     uploads[i].code);
 	for (i = 0; i < ARRAY_LEN(absent); i++) {
-		const struct request request = {.language = absent[i]};
+		const struct request request = { .language = absent[i] };
 		struct outcome outcome;
 
 		box_run(t->service, &request, &outcome);
 		check(t,
 		      outcome.end == LAUNCH_REFUSED ||
-		              (outcome.end == LAUNCH_DONE && outcome.result.verdict.exec_errno),
+			      (outcome.end == LAUNCH_DONE && outcome.result.verdict.exec_errno),
 		      "language \"%s\": %s", absent[i], end_name(outcome.end));
 		outcome_done(&outcome);
 	}
@@ -193,16 +195,16 @@ static void uploaded_program(struct trial *t)
 	struct outcome outcome;
 
 	if (!check(t, fd >= 0 && fstat(fd, &st) == 0, "%s: %s", ground.hostile,
-	           strerror(errno)))
+		   strerror(errno)))
 		return;
 	data = malloc((size_t)st.st_size);
 	if (check(t, data && io_read_full(fd, data, (size_t)st.st_size) == st.st_size,
-	          "read")) {
-		const struct job_file file = {{"main", 4}, {data, (size_t)st.st_size}};
-		const struct request request = {.language = "upload",
-		                                .files = &file,
-		                                .files_count = 1,
-		                                .arguments = "29"};
+		  "read")) {
+		const struct job_file file = { { "main", 4 }, { data, (size_t)st.st_size } };
+		const struct request request = { .language = "upload",
+						 .files = &file,
+						 .files_count = 1,
+						 .arguments = "29" };
 
 		run_expecting(t, t->service, &request, STATUS_SUCCESS, 0, &outcome);
 		outcome_done(&outcome);
@@ -227,18 +229,18 @@ static void no_core(struct trial *t)
 {
 	char handler[100], ran[100], text[600];
 	struct outcome outcome;
-	const struct request request = {.arguments = "54"};
+	const struct request request = { .arguments = "54" };
 
 	snprintf(handler, sizeof handler, "%s/core-handler", ground.root);
 	snprintf(ran, sizeof ran, "%s/core-handler-ran", ground.root);
 	snprintf(text, sizeof text,
-	         "#!/bin/sh\n"
-	         "[ $1 -ge %llu ] || exit 0\n"
-	         "head -c 1 > %s.tmp; mv %s.tmp %s\n",
-	         (unsigned long long)t->service->ids_first, ran, ran, ran);
+		 "#!/bin/sh\n"
+		 "[ $1 -ge %llu ] || exit 0\n"
+		 "head -c 1 > %s.tmp; mv %s.tmp %s\n",
+		 (unsigned long long)t->service->ids_first, ran, ran, ran);
 	write_file(handler, text, 0755);
 	if (io_read_text_at(AT_FDCWD, CORE_PATTERN, core_pattern_before,
-	                    sizeof core_pattern_before) <= 0) {
+			    sizeof core_pattern_before) <= 0) {
 		skip(t, "the host's core_pattern cannot be read");
 		return;
 	}
@@ -275,10 +277,10 @@ static bool alarm_said(void *data)
  * a process stuck in the kernel. */
 static void will_not_die(struct trial *t)
 {
-	const struct request request = {.arguments = "stay", .limits = {.wall_ms = 1000}};
-	struct live live = {0};
+	const struct request request = { .arguments = "stay", .limits = { .wall_ms = 1000 } };
+	struct live live = { 0 };
 	struct outcome outcome;
-	const struct request canary = {.arguments = "print"};
+	const struct request canary = { .arguments = "print" };
 	bool held;
 	pid_t pid;
 	int status;
@@ -298,7 +300,7 @@ static void will_not_die(struct trial *t)
 		/* the others go on */
 		for (i = 0; i < 2 * t->service->slots; i++) {
 			run_expecting(t, t->service, &canary, STATUS_SUCCESS, CASE_NO_PROMISE,
-			              &outcome);
+				      &outcome);
 			outcome_done(&outcome);
 		}
 		check(t, until(alarm_said, t->service, PATIENCE_MS), "the log has no alarm");
@@ -320,9 +322,9 @@ static unsigned freeze_group_of(pid_t pid)
 	static const struct {
 		const char *mark, *mount, *file, *word;
 	} kinds[] = {
-	        {":freezer:", "/sys/fs/cgroup/freezer", "freezer.state", "FROZEN"},
-	        {"0::", "/sys/fs/cgroup/unified", "cgroup.freeze", "1"},
-	        {"0::", "/sys/fs/cgroup", "cgroup.freeze", "1"},
+		{ ":freezer:", "/sys/fs/cgroup/freezer", "freezer.state", "FROZEN" },
+		{ "0::", "/sys/fs/cgroup/unified", "cgroup.freeze", "1" },
+		{ "0::", "/sys/fs/cgroup", "cgroup.freeze", "1" },
 	};
 	char path[PATH_MAX], text[4096], *line, *save = NULL;
 	unsigned frozen = 0;
@@ -338,7 +340,7 @@ static unsigned freeze_group_of(pid_t pid)
 			if (!at || !strstr(line, "sandpool-test"))
 				continue;
 			snprintf(path, sizeof path, "%.200s%.2000s/%s", kinds[i].mount,
-			         strchr(at, '/'), kinds[i].file);
+				 strchr(at, '/'), kinds[i].file);
 			if (io_write_text_at(AT_FDCWD, path, kinds[i].word) == 0)
 				frozen++;
 		}
@@ -347,10 +349,10 @@ static unsigned freeze_group_of(pid_t pid)
 
 static void left_frozen(struct trial *t)
 {
-	struct service_options options = {.slots = 2};
-	const struct request request = {.arguments = "stay"};
+	struct service_options options = { .slots = 2 };
+	const struct request request = { .arguments = "stay" };
 	static struct service service;
-	struct live live = {0};
+	struct live live = { 0 };
 	char text[300];
 	pid_t pid;
 
@@ -366,77 +368,77 @@ static void left_frozen(struct trial *t)
 	outcome_done(&live.outcome);
 	options.same_place = true;
 	if (check(t, service_start(&options, &service, text, sizeof text),
-	          "it does not start again: %s", text)) {
+		  "it does not start again: %s", text)) {
 		check(t, kill(pid, 0) < 0 && errno == ESRCH, "the frozen process lives");
 		own_service_done(t, &service);
 	}
 }
 
 const struct box_case cases_proc[] = {
-        ATTACK("039", "processes beside one", "fork fails EAGAIN at the limit", "39 64"),
-        ATTACK("039b", "fork bomb", "timeout, everything dead", "39-bomb",
-               .request.limits = {.wall_ms = 1000}, .status = STATUS_TIMEOUT),
-        {.number = "039c",
-         .name = "fork bomb in the shell",
-         .promise = "ended by a limit, everything dead",
-         .run = shell_bomb},
-        ATTACK("040", "fork bomb that forks on every signal, against the kill",
-               "no survivor in 1,000 races", "40", .request.limits = {.wall_ms = 200},
-               .written = 1000, .flags = CASE_ANY_STATUS),
-        ATTACK("041", "daemons left by a program that ends", "success; they are dead", "41",
-               .check = not_delayed),
-        ATTACK("042", "daemon that keeps stdout open", "success; the answer does not wait",
-               "42", .request.limits = {.wall_ms = 30000}, .check = not_delayed),
-        ATTACK("043", "all signals ignored and blocked, asleep", "timeout", "43 asleep",
-               .request.limits = {.wall_ms = 300}, .status = STATUS_TIMEOUT,
-               .cause = CAUSE_WALL),
-        ATTACK("043b", "all signals ignored and blocked, busy", "timeout", "43",
-               .request.limits = {.wall_ms = 300}, .status = STATUS_TIMEOUT),
-        ATTACK("044", "SIGSTOP to itself, its peers and pid 1", "EPERM for 1; timeout", "44",
-               .request.limits = {.wall_ms = 500}, .status = STATUS_TIMEOUT,
-               .cause = CAUSE_WALL, .has = "stopping"),
-        ATTACK("045", "kill every number", "only one's own die", "45"),
-        ATTACK("045b", "kill -1", "only one's own die; success", "45-all"),
-        ATTACK("045c", "kill 0", "runtime_error, SIGKILL", "45-group",
-               .status = STATUS_RUNTIME_ERROR, .signal = SIGKILL),
-        ATTACK("046", "attacks on the box's init", "EACCES, EPERM or ENOENT", "46"),
-        ATTACK("047", "zombies that nobody waits for", "counted; gone at the end", "47 64"),
-        {.number = "048",
-         .name = "all slots bomb at once",
-         .promise = "at most half of the host's processes; the host can fork",
-         .flags = CASE_TAKES_ALL,
-         .run = all_slots_bomb},
-        ATTACK("049", "10,000 threads", "EAGAIN at the limit", "49 64"),
-        {.number = "050",
-         .name = "odd clones, thread exec",
-         .promise = "reaped, and the verdict is the program's own",
-         .run = odd_clones},
-        {.number = "051",
-         .name = "signals, umask, nice, session, terminal at the start",
-         .promise = "default state",
-         .run = start_state},
-        ATTACK("052", "environment", "the listed names alone", "52"),
-        ATTACK("052b", "resource limits", "as settled, and not to be raised", "52-limits"),
-        {.number = "053",
-         .name = "programs that cannot be started",
-         .promise = "runtime_error with the reason",
-         .run = bad_programs},
-        {.number = "053b",
-         .name = "an uploaded program",
-         .promise = "success",
-         .run = uploaded_program},
-        {.number = "054",
-         .name = "abort while the host collects cores",
-         .promise = "runtime_error, SIGABRT; no core",
-         .run = no_core},
-        ATTACK("055", "real-time and raised priorities", "EPERM", "55"),
-        {.number = "056",
-         .name = "a process that does not die at the kill",
-         .promise = "answered in time; quarantine, alarm, the slot comes back",
-         .run = will_not_die},
-        {.number = "057",
-         .name = "a run that a crash left frozen",
-         .promise = "thawed and killed at the start",
-         .run = left_frozen},
-        {0},
+	ATTACK("039", "processes beside one", "fork fails EAGAIN at the limit", "39 64"),
+	ATTACK("039b", "fork bomb", "timeout, everything dead", "39-bomb",
+	       .request.limits = { .wall_ms = 1000 }, .status = STATUS_TIMEOUT),
+	{ .number = "039c",
+	  .name = "fork bomb in the shell",
+	  .promise = "ended by a limit, everything dead",
+	  .run = shell_bomb },
+	ATTACK("040", "fork bomb that forks on every signal, against the kill",
+	       "no survivor in 1,000 races", "40", .request.limits = { .wall_ms = 200 },
+	       .written = 1000, .flags = CASE_ANY_STATUS),
+	ATTACK("041", "daemons left by a program that ends", "success; they are dead", "41",
+	       .check = not_delayed),
+	ATTACK("042", "daemon that keeps stdout open", "success; the answer does not wait",
+	       "42", .request.limits = { .wall_ms = 30000 }, .check = not_delayed),
+	ATTACK("043", "all signals ignored and blocked, asleep", "timeout", "43 asleep",
+	       .request.limits = { .wall_ms = 300 }, .status = STATUS_TIMEOUT,
+	       .cause = CAUSE_WALL),
+	ATTACK("043b", "all signals ignored and blocked, busy", "timeout", "43",
+	       .request.limits = { .wall_ms = 300 }, .status = STATUS_TIMEOUT),
+	ATTACK("044", "SIGSTOP to itself, its peers and pid 1", "EPERM for 1; timeout", "44",
+	       .request.limits = { .wall_ms = 500 }, .status = STATUS_TIMEOUT,
+	       .cause = CAUSE_WALL, .has = "stopping"),
+	ATTACK("045", "kill every number", "only one's own die", "45"),
+	ATTACK("045b", "kill -1", "only one's own die; success", "45-all"),
+	ATTACK("045c", "kill 0", "runtime_error, SIGKILL", "45-group",
+	       .status = STATUS_RUNTIME_ERROR, .signal = SIGKILL),
+	ATTACK("046", "attacks on the box's init", "EACCES, EPERM or ENOENT", "46"),
+	ATTACK("047", "zombies that nobody waits for", "counted; gone at the end", "47 64"),
+	{ .number = "048",
+	  .name = "all slots bomb at once",
+	  .promise = "at most half of the host's processes; the host can fork",
+	  .flags = CASE_TAKES_ALL,
+	  .run = all_slots_bomb },
+	ATTACK("049", "10,000 threads", "EAGAIN at the limit", "49 64"),
+	{ .number = "050",
+	  .name = "odd clones, thread exec",
+	  .promise = "reaped, and the verdict is the program's own",
+	  .run = odd_clones },
+	{ .number = "051",
+	  .name = "signals, umask, nice, session, terminal at the start",
+	  .promise = "default state",
+	  .run = start_state },
+	ATTACK("052", "environment", "the listed names alone", "52"),
+	ATTACK("052b", "resource limits", "as settled, and not to be raised", "52-limits"),
+	{ .number = "053",
+	  .name = "programs that cannot be started",
+	  .promise = "runtime_error with the reason",
+	  .run = bad_programs },
+	{ .number = "053b",
+	  .name = "an uploaded program",
+	  .promise = "success",
+	  .run = uploaded_program },
+	{ .number = "054",
+	  .name = "abort while the host collects cores",
+	  .promise = "runtime_error, SIGABRT; no core",
+	  .run = no_core },
+	ATTACK("055", "real-time and raised priorities", "EPERM", "55"),
+	{ .number = "056",
+	  .name = "a process that does not die at the kill",
+	  .promise = "answered in time; quarantine, alarm, the slot comes back",
+	  .run = will_not_die },
+	{ .number = "057",
+	  .name = "a run that a crash left frozen",
+	  .promise = "thawed and killed at the start",
+	  .run = left_frozen },
+	{ 0 },
 };

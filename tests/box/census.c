@@ -52,7 +52,7 @@ static unsigned count_lines(int proc_fd, const char *name)
 
 static bool read_process(pid_t pid, struct process *ret)
 {
-	struct process p = {.pid = pid};
+	struct process p = { .pid = pid };
 	char name[32], text[4096], exe[PATH_MAX];
 	cleanup_close int fd = -1;
 	const char *at;
@@ -260,8 +260,8 @@ static void search_groups(int dir_fd, const char *path, const struct search *sea
 			continue;
 		}
 		fd = depth > 0 ? openat(dirfd(dir), entry->d_name,
-		                        O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
-		               : -1;
+					O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+			       : -1;
 		if (fd >= 0)
 			search_groups(fd, below, search, depth - 1);
 	}
@@ -273,7 +273,7 @@ static void search_groups(int dir_fd, const char *path, const struct search *sea
 
 static void find_groups(struct service *service)
 {
-	const struct search search = {service->parent, service};
+	const struct search search = { service->parent, service };
 	FILE *mounts = fopen("/proc/self/mounts", "re");
 	char line[1024], path[512], type[64];
 
@@ -303,7 +303,7 @@ static int count_group(const char *path, const struct stat *st, int type, struct
 
 static uint64_t group_memory(const struct service *service)
 {
-	static const char *const names[] = {"memory.usage_in_bytes", "memory.current"};
+	static const char *const names[] = { "memory.usage_in_bytes", "memory.current" };
 	size_t i, k;
 
 	for (i = 0; i < service->groups_count; i++)
@@ -365,7 +365,7 @@ void census_take(const struct service *service, struct census *ret_census)
 			else
 				ret_census->strangers++;
 		} else if (master > 0 && descends(&s, p->pid, master) &&
-		           ret_census->service_count < CENSUS_MAX) {
+			   ret_census->service_count < CENSUS_MAX) {
 			read_holdings(p);
 			if (p->pid == master) {
 				ret_census->master_mounts = p->mounts;
@@ -381,13 +381,13 @@ void census_take(const struct service *service, struct census *ret_census)
 }
 
 static bool differ(const struct census *before, const struct census *now, char *text,
-                   size_t size)
+		   size_t size)
 {
 	size_t i;
 
 	if (now->strangers) {
 		snprintf(text, size, "%zu processes of the programs' users live",
-		         now->strangers);
+			 now->strangers);
 		return true;
 	}
 	if (now->inits != before->inits) {
@@ -396,12 +396,12 @@ static bool differ(const struct census *before, const struct census *now, char *
 	}
 	if (now->groups != before->groups) {
 		snprintf(text, size, "%zu control groups, %zu before", now->groups,
-		         before->groups);
+			 before->groups);
 		return true;
 	}
 	if (now->service_count != before->service_count) {
 		snprintf(text, size, "%zu service processes, %zu before", now->service_count,
-		         before->service_count);
+			 before->service_count);
 		return true;
 	}
 	for (i = 0; i < now->service_count; i++) {
@@ -410,30 +410,30 @@ static bool differ(const struct census *before, const struct census *now, char *
 		if (a->fds != b->fds || a->threads != b->threads ||
 		    b->mounts > before->mounts_most) {
 			snprintf(text, size,
-			         "process %d holds %u descriptors, %u threads, %u mounts; "
-			         "before %u, "
-			         "%u, at most %u",
-			         b->pid, b->fds, b->threads, b->mounts, a->fds, a->threads,
-			         before->mounts_most);
+				 "process %d holds %u descriptors, %u threads, %u mounts; "
+				 "before %u, "
+				 "%u, at most %u",
+				 b->pid, b->fds, b->threads, b->mounts, a->fds, a->threads,
+				 before->mounts_most);
 			return true;
 		}
 	}
 	if (now->master_mounts != before->master_mounts) {
 		snprintf(text, size, "the master has %u mounts, %u before", now->master_mounts,
-		         before->master_mounts);
+			 before->master_mounts);
 		return true;
 	}
 	if (now->memory_bytes > before->memory_bytes + GROUP_SLACK) {
 		snprintf(text, size, "%llu bytes stay charged, %llu before",
-		         (unsigned long long)now->memory_bytes,
-		         (unsigned long long)before->memory_bytes);
+			 (unsigned long long)now->memory_bytes,
+			 (unsigned long long)before->memory_bytes);
 		return true;
 	}
 	return false;
 }
 
 bool census_returns(const struct service *service, const struct census *before, char *text,
-                    size_t size)
+		    size_t size)
 {
 	static struct census now;
 	uint64_t end = clock_ms() + PATIENCE_MS;
@@ -450,7 +450,7 @@ bool census_returns(const struct service *service, const struct census *before, 
 
 /* One run in every slot at the same time. */
 static bool all_slots(const struct service *service, const struct request *request, char *text,
-                      size_t size)
+		      size_t size)
 {
 	struct live *live = calloc(service->slots, sizeof *live);
 	bool good = live != NULL;
@@ -463,8 +463,8 @@ static bool all_slots(const struct service *service, const struct request *reque
 		if (live[i].outcome.status != STATUS_SUCCESS ||
 		    strcmp(live[i].outcome.out, "1\n")) {
 			snprintf(text, size, "%s, %s: %s", end_name(live[i].outcome.end),
-			         job_status_name(live[i].outcome.status),
-			         live[i].outcome.err.text);
+				 job_status_name(live[i].outcome.status),
+				 live[i].outcome.err.text);
 			good = false;
 		}
 		outcome_done(&live[i].outcome);
@@ -475,8 +475,8 @@ static bool all_slots(const struct service *service, const struct request *reque
 
 bool slots_work(const struct service *service, char *text, size_t size)
 {
-	const struct request request = {.arguments = "print",
-	                                .limits = {.memory_bytes = 16 * MIB}};
+	const struct request request = { .arguments = "print",
+					 .limits = { .memory_bytes = 16 * MIB } };
 
 	return all_slots(service, &request, text, size);
 }
@@ -485,11 +485,11 @@ bool slots_work(const struct service *service, char *text, size_t size)
  * with the other, and which one it has ready changes by itself. */
 static void learn_mounts(const struct service *service, unsigned *ret_most)
 {
-	static const struct job_file file = {{"main.sh", 7}, {"echo 1\n", 7}};
-	const struct request hosted = {.language = "sh",
-	                               .files = &file,
-	                               .files_count = 1,
-	                               .limits = {.memory_bytes = 16 * MIB}};
+	static const struct job_file file = { { "main.sh", 7 }, { "echo 1\n", 7 } };
+	const struct request hosted = { .language = "sh",
+					.files = &file,
+					.files_count = 1,
+					.limits = { .memory_bytes = 16 * MIB } };
 	static struct census census;
 	char text[400];
 	int turn;
@@ -560,17 +560,17 @@ void kernel_log_mark(void)
 bool kernel_log_clean(char *text, size_t size)
 {
 	static const char *const words[] = {
-	        "WARNING:",
-	        "BUG:",
-	        "Oops",
-	        "general protection",
-	        "blocked for more than",
-	        "kernel panic",
-	        "soft lockup",
-	        "rcu_sched",
-	        "KASAN",
-	        "UBSAN",
-	        "refcount_t",
+		"WARNING:",
+		"BUG:",
+		"Oops",
+		"general protection",
+		"blocked for more than",
+		"kernel panic",
+		"soft lockup",
+		"rcu_sched",
+		"KASAN",
+		"UBSAN",
+		"refcount_t",
 	};
 	char line[8192];
 	bool clean = true;

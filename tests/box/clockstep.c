@@ -9,7 +9,7 @@
 
 static time_t step(void)
 {
-	static const time_t steps[] = {3600, -3600, 0, -7200, 7200};
+	static const time_t steps[] = { 3600, -3600, 0, -7200, 7200 };
 	static unsigned turn;
 
 	return steps[__atomic_fetch_add(&turn, 1, __ATOMIC_RELAXED) % 5];

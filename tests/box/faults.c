@@ -25,41 +25,44 @@
 static const struct {
 	const char *number, *name, *promise;
 } rows[] = {
-        {"143", "set-up step made to fail",
-         "no run, an error of ours, nothing left; one test a step"},
-        {"143b", "system call made to fail",
-         "an error of ours or a retry, nothing left; one test a call"},
-        {"146", "a limit that is not written as it was meant", "the run does not start"},
+	{ "143", "set-up step made to fail",
+	  "no run, an error of ours, nothing left; one test a step" },
+	{ "143b", "system call made to fail",
+	  "an error of ours or a retry, nothing left; one test a call" },
+	{ "146", "a limit that is not written as it was meant", "the run does not start" },
 };
 
 /* One by default, by turns; all of them under --full. */
-static const char *const errnos[] = {"EAGAIN", "ENOMEM", "EMFILE", "ENOSPC",
-                                     "EINTR",  "EBUSY",  "EPERM"};
+static const char *const errnos[] = { "EAGAIN", "ENOMEM", "EMFILE", "ENOSPC",
+				      "EINTR",	"EBUSY",  "EPERM" };
 
 /* ---- runs in which a fence could be missing ---- */
 
 #define PROCESSES 33
 
 static const struct request fence = {
-        .arguments = "fence 33",
-        .limits = {.processes = PROCESSES, .memory_bytes = 48 * MIB},
-        .wait_ms = 1500,
+	.arguments = "fence 33",
+	.limits = { .processes = PROCESSES, .memory_bytes = 48 * MIB },
+	.wait_ms = 1500,
 };
-static const struct request collects = {
-        .arguments = "24", .collect = "good absolute", .wait_ms = 1500};
-static const struct request too_much = {
-        .arguments = "64 62914560", .limits = {.memory_bytes = 40 * MIB}, .wait_ms = 1500};
-static const struct request too_long = {
-        .arguments = "stay", .limits = {.wall_ms = 50}, .wait_ms = 1500};
+static const struct request collects = { .arguments = "24",
+					 .collect = "good absolute",
+					 .wait_ms = 1500 };
+static const struct request too_much = { .arguments = "64 62914560",
+					 .limits = { .memory_bytes = 40 * MIB },
+					 .wait_ms = 1500 };
+static const struct request too_long = { .arguments = "stay",
+					 .limits = { .wall_ms = 50 },
+					 .wait_ms = 1500 };
 
 static const struct {
 	const struct request *request;
 	enum status status;
 	bool promises;
 } tries[] = {
-        {&fence, STATUS_SUCCESS, true},    {&too_much, STATUS_MEMORY_LIMIT, false},
-        {&collects, STATUS_SUCCESS, true}, {&too_long, STATUS_TIMEOUT, false},
-        {&fence, STATUS_SUCCESS, true},
+	{ &fence, STATUS_SUCCESS, true },    { &too_much, STATUS_MEMORY_LIMIT, false },
+	{ &collects, STATUS_SUCCESS, true }, { &too_long, STATUS_TIMEOUT, false },
+	{ &fence, STATUS_SUCCESS, true },
 };
 
 enum came { RIGHT, REFUSED, WRONG };
@@ -73,15 +76,15 @@ static enum came try(const struct service *service, size_t i, char *text, size_t
 	box_run(service, tries[i].request, &outcome);
 	if (outcome.end == LAUNCH_DONE)
 		came = outcome.status == tries[i].status &&
-		                       (!tries[i].promises ||
-		                        strstr(outcome.out, "as promised\n"))
-		               ? RIGHT
-		               : WRONG;
+				       (!tries[i].promises ||
+					strstr(outcome.out, "as promised\n"))
+			       ? RIGHT
+			       : WRONG;
 	if (came == WRONG)
 		snprintf(text, size, "hostile %s: %s, exit code %d, signal %d, exec %d: %.200s",
-		         tries[i].request->arguments, job_status_name(outcome.status),
-		         outcome.result.verdict.exit_code, outcome.result.verdict.signal,
-		         outcome.result.verdict.exec_errno, outcome.out);
+			 tries[i].request->arguments, job_status_name(outcome.status),
+			 outcome.result.verdict.exit_code, outcome.result.verdict.signal,
+			 outcome.result.verdict.exec_errno, outcome.out);
 	outcome_done(&outcome);
 	return came;
 }
@@ -108,13 +111,13 @@ static bool all_right(const struct service *service, char *text, size_t size)
 static void fail_step(const char *name)
 {
 	char variable[200], text[400] = "";
-	const char *const environment[] = {variable, NULL};
+	const char *const environment[] = { variable, NULL };
 	const struct service_options options = {
-	        .slots = 1,
-	        .program = ground.faults,
-	        .environment = environment,
+		.slots = 1,
+		.program = ground.faults,
+		.environment = environment,
 	};
-	const struct request request = {.arguments = "print", .wait_ms = 1000};
+	const struct request request = { .arguments = "print", .wait_ms = 1000 };
 	static struct service service;
 	struct outcome outcome;
 	bool good;
@@ -184,8 +187,8 @@ static bool traced(void *data)
 static pid_t attach(pid_t keeper, const char *file, const char *what)
 {
 	char number[16];
-	const char *argv[] = {"strace", "-f", "-q", "-b", "execve", "-o",
-	                      file,     "-e", what, "-p", number,   NULL};
+	const char *argv[] = { "strace", "-f", "-q", "-b", "execve", "-o",
+			       file,	 "-e", what, "-p", number,   NULL };
 	pid_t pid;
 
 	snprintf(number, sizeof number, "%d", keeper);
@@ -241,7 +244,7 @@ static void count_call(struct calls *calls, pid_t pid, const char *name)
 		return;
 	if (i == calls->count)
 		snprintf(calls->item[calls->count++].name, sizeof calls->item[0].name, "%s",
-		         name);
+			 name);
 	for (p = 0; p < seen_count; p++)
 		if (seen[p].pid == pid)
 			break;
@@ -258,8 +261,8 @@ static bool observe(const struct service *service, struct calls *calls)
 {
 	/* these do not fail, or are the end; a close that says it failed has closed all
 	 * the same, which strace cannot play */
-	static const char *const never[] = {"exit",   "exit_group", "rt_sigreturn", "getpid",
-	                                    "gettid", "execve",     "close"};
+	static const char *const never[] = { "exit",   "exit_group", "rt_sigreturn", "getpid",
+					     "gettid", "execve",     "close" };
 	char file[96], line[4096], text[400], name[32];
 	pid_t strace;
 	FILE *trace;
@@ -288,7 +291,7 @@ static bool observe(const struct service *service, struct calls *calls)
 
 /* With one fault in force: all right or refused, then soon all as before. */
 static bool survives(const struct service *service, const struct census *before,
-                     const char *inject, char *text, size_t size)
+		     const char *inject, char *text, size_t size)
 {
 	pid_t strace = attach(the_keeper(service), "/dev/null", inject);
 	bool good = all_right(service, text, size);
@@ -309,7 +312,7 @@ static bool chosen(unsigned n, unsigned most)
 }
 
 static void fail_call(const struct service *service, struct census *before,
-                      const struct call *call, unsigned *turn)
+		      const struct call *call, unsigned *turn)
 {
 	char inject[128], text[500] = "";
 	unsigned n, e, tried = 0;
@@ -322,7 +325,7 @@ static void fail_call(const struct service *service, struct census *before,
 			const char *code = errnos[(*turn)++ % ARRAY_LEN(errnos)];
 
 			snprintf(inject, sizeof inject, "inject=%s:error=%s:when=%u",
-			         call->name, code, n);
+				 call->name, code, n);
 			good = survives(service, before, inject, text, sizeof text);
 			tried++;
 			if (extent != EXTENT_FULL)
@@ -338,9 +341,9 @@ static void fail_call(const struct service *service, struct census *before,
 
 /* Another first digit in what is written: the read-back must notice. */
 static void change_writes(const struct service *service, const struct census *before,
-                          const struct calls *calls)
+			  const struct calls *calls)
 {
-	static const char *const names[] = {"write", "pwrite64"};
+	static const char *const names[] = { "write", "pwrite64" };
 	char inject[128], text[500] = "";
 	unsigned n, tried = 0;
 	size_t i, k;
@@ -352,7 +355,7 @@ static void change_writes(const struct service *service, const struct census *be
 				continue;
 			for (n = 1; n <= calls->item[k].most && good; n++) {
 				snprintf(inject, sizeof inject,
-				         "inject=%s:poke_enter=@arg2=39:when=%u", names[i], n);
+					 "inject=%s:poke_enter=@arg2=39:when=%u", names[i], n);
 				good = survives(service, before, inject, text, sizeof text);
 				tried++;
 			}
@@ -365,7 +368,7 @@ static void change_writes(const struct service *service, const struct census *be
 
 static void fail_every_call(void)
 {
-	const struct service_options options = {.slots = 1};
+	const struct service_options options = { .slots = 1 };
 	static struct service service;
 	static struct census before;
 	static struct calls calls;

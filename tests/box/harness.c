@@ -30,13 +30,13 @@ enum extent extent;
 struct ground ground;
 
 const struct limits test_limits = {
-        .wall_ms = 10000,
-        .cpu_ms = 10000,
-        .memory_bytes = 64 * MIB,
-        .output_bytes = 1 * MIB,
-        .disk_bytes = 16 * MIB,
-        .processes = 64,
-        .cpu_percent = 100,
+	.wall_ms = 10000,
+	.cpu_ms = 10000,
+	.memory_bytes = 64 * MIB,
+	.output_bytes = 1 * MIB,
+	.disk_bytes = 16 * MIB,
+	.processes = 64,
+	.cpu_percent = 100,
 };
 
 #define SERVICES_MAX 64
@@ -60,7 +60,7 @@ unsigned times(unsigned written)
 
 void pause_ms(unsigned ms)
 {
-	struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
+	struct timespec t = { ms / 1000, (long)(ms % 1000) * 1000000 };
 
 	nanosleep(&t, NULL);
 }
@@ -128,7 +128,7 @@ static void folder(const char *at, const char *name, mode_t mode)
 /* A file that would run with every capability, were it not for the box. */
 static void give_capabilities(const char *path)
 {
-	const uint32_t data[5] = {0x02000001, 0xffffffff, 0, 0x1ff, 0};
+	const uint32_t data[5] = { 0x02000001, 0xffffffff, 0, 0x1ff, 0 };
 
 	if (setxattr(path, "security.capability", data, sizeof data, 0) < 0)
 		tap_note("%s gets no capabilities here: %s", path, strerror(errno));
@@ -136,8 +136,8 @@ static void give_capabilities(const char *path)
 
 static void make_image(void)
 {
-	static const char *const folders[] = {"t",   "etc", "usr", "usr/bin",
-	                                      "bin", "dev", "proc"};
+	static const char *const folders[] = { "t",   "etc", "usr", "usr/bin",
+					       "bin", "dev", "proc" };
 	char path[PATH_MAX];
 	size_t i;
 
@@ -169,26 +169,26 @@ static void make_image(void)
 static const struct {
 	const char *id, *text;
 } languages[] = {
-        {"native", "file = \"main\"; image = \"test\";\n"
-                   "run = [ \"/t/hostile\", \"%arguments\" ];\n"},
-        {"upload", "file = \"main\"; image = \"test\";\n"
-                   "run = [ \"./%file\", \"%arguments\" ];\n"},
-        {"two", "file = \"main\"; image = \"test\";\n"
-                "build = [ \"/t/hostile\", \"build\", \"%options\" ];\n"
-                "run = [ \"./made\", \"%arguments\" ];\n"},
-        {"missing", "file = \"main\"; image = \"test\"; run = [ \"no-such-program\" ];\n"},
-        {"folder", "file = \"main\"; image = \"test\"; run = [ \"/etc\" ];\n"},
-        {"plain", "file = \"main\"; image = \"test\"; run = [ \"/etc/passwd\" ];\n"},
-        {"sh", "file = \"main.sh\"; image = \"host\"; run = [ \"sh\", \"%file\", "
-               "\"%arguments\" ];\n"},
-        {"python3",
-         "file = \"main.py\"; image = \"host\"; run = [ \"python3\", \"%file\" ];\n"},
-        {"c", "file = \"main.c\"; image = \"host\";\n"
-              "build = [ \"gcc\", \"-O1\", \"-o\", \"main\", \"%options\", \"%file\" ];\n"
-              "run = [ \"./main\", \"%arguments\" ];\n"},
-        {"cpp", "file = \"main.cc\"; image = \"host\";\n"
-                "build = [ \"g++\", \"-O1\", \"-o\", \"main\", \"%options\", \"%file\" ];\n"
-                "run = [ \"./main\", \"%arguments\" ];\n"},
+	{ "native", "file = \"main\"; image = \"test\";\n"
+		    "run = [ \"/t/hostile\", \"%arguments\" ];\n" },
+	{ "upload", "file = \"main\"; image = \"test\";\n"
+		    "run = [ \"./%file\", \"%arguments\" ];\n" },
+	{ "two", "file = \"main\"; image = \"test\";\n"
+		 "build = [ \"/t/hostile\", \"build\", \"%options\" ];\n"
+		 "run = [ \"./made\", \"%arguments\" ];\n" },
+	{ "missing", "file = \"main\"; image = \"test\"; run = [ \"no-such-program\" ];\n" },
+	{ "folder", "file = \"main\"; image = \"test\"; run = [ \"/etc\" ];\n" },
+	{ "plain", "file = \"main\"; image = \"test\"; run = [ \"/etc/passwd\" ];\n" },
+	{ "sh", "file = \"main.sh\"; image = \"host\"; run = [ \"sh\", \"%file\", "
+		"\"%arguments\" ];\n" },
+	{ "python3",
+	  "file = \"main.py\"; image = \"host\"; run = [ \"python3\", \"%file\" ];\n" },
+	{ "c", "file = \"main.c\"; image = \"host\";\n"
+	       "build = [ \"gcc\", \"-O1\", \"-o\", \"main\", \"%options\", \"%file\" ];\n"
+	       "run = [ \"./main\", \"%arguments\" ];\n" },
+	{ "cpp", "file = \"main.cc\"; image = \"host\";\n"
+		 "build = [ \"g++\", \"-O1\", \"-o\", \"main\", \"%options\", \"%file\" ];\n"
+		 "run = [ \"./main\", \"%arguments\" ];\n" },
 };
 
 static void make_languages(void)
@@ -204,7 +204,7 @@ static void make_languages(void)
 
 		snprintf(path, sizeof path, "%s/%s.lang", ground.languages, languages[i].id);
 		snprintf(text, sizeof text, "id = \"%s\"; name = \"%s\";\n%s", languages[i].id,
-		         languages[i].id, languages[i].text);
+			 languages[i].id, languages[i].text);
 		write_file(path, text, 0644);
 	}
 	table = language_table_load(ground.languages, true, &err);
@@ -311,14 +311,14 @@ void ground_make(void)
 		tap_skip_all("needs root");
 	find_program(ground.program, sizeof ground.program, "SANDBOXD", "sandpool-sandboxd");
 	find_program(ground.faults, sizeof ground.faults, "SANDBOXD_FAULTS",
-	             "sandpool-sandboxd-faults");
+		     "sandpool-sandboxd-faults");
 	find_program(ground.hostile, sizeof ground.hostile, "HOSTILE", "tests/box/hostile");
 	if (access(ground.program, X_OK) < 0 || access(ground.hostile, X_OK) < 0)
 		give_up("build first: %s and %s", ground.program, ground.hostile);
 	make_absolute(ground.program);
 	make_absolute(ground.faults);
 	snprintf(ground.root, sizeof ground.root, "%.40s/sandpool-test-XXXXXX",
-	         tmp ? tmp : "/var/tmp");
+		 tmp ? tmp : "/var/tmp");
 	umask(022);
 	if (!mkdtemp(ground.root) || chmod(ground.root, 0755) < 0)
 		give_up("%s: %s", ground.root, strerror(errno));
@@ -354,14 +354,14 @@ static void hash_more(const void *data, size_t size)
 
 static int hash_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-	const uint64_t facts[] = {st->st_mode,
-	                          st->st_uid,
-	                          st->st_gid,
-	                          (uint64_t)st->st_size,
-	                          (uint64_t)st->st_mtim.tv_sec,
-	                          (uint64_t)st->st_mtim.tv_nsec,
-	                          st->st_nlink,
-	                          (uint64_t)st->st_ino};
+	const uint64_t facts[] = { st->st_mode,
+				   st->st_uid,
+				   st->st_gid,
+				   (uint64_t)st->st_size,
+				   (uint64_t)st->st_mtim.tv_sec,
+				   (uint64_t)st->st_mtim.tv_nsec,
+				   st->st_nlink,
+				   (uint64_t)st->st_ino };
 	static char block[65536];
 
 	(void)ftw;
@@ -407,16 +407,16 @@ static void write_conf(const struct service *service, const char *more)
 		const char *key, *fmt, *text;
 		unsigned long long number;
 	} lines[] = {
-	        {"run-directory", "\"%s\"", service->run, 0},
-	        {"state-directory", "\"%s\"", service->state, 0},
-	        {"language-directory", "\"%s\"", ground.languages, 0},
-	        {"image-directory", "\"%s\"", ground.empty, 0},
-	        {"images", "[ \"test=%s\" ]", ground.image, 0},
-	        {"worker-user", "\"%s\"", "nobody", 0},
-	        {"peers", "[ \"%s\" ]", "root", 0},
-	        {"cgroup-parent", "\"%s\"", service->parent, 0},
-	        {"slots", NULL, NULL, service->slots},
-	        {"box-ids", NULL, NULL, service->ids_first},
+		{ "run-directory", "\"%s\"", service->run, 0 },
+		{ "state-directory", "\"%s\"", service->state, 0 },
+		{ "language-directory", "\"%s\"", ground.languages, 0 },
+		{ "image-directory", "\"%s\"", ground.empty, 0 },
+		{ "images", "[ \"test=%s\" ]", ground.image, 0 },
+		{ "worker-user", "\"%s\"", "nobody", 0 },
+		{ "peers", "[ \"%s\" ]", "root", 0 },
+		{ "cgroup-parent", "\"%s\"", service->parent, 0 },
+		{ "slots", NULL, NULL, service->slots },
+		{ "box-ids", NULL, NULL, service->ids_first },
 	};
 	char text[4096], value[256];
 	size_t used = 0, i;
@@ -430,10 +430,10 @@ static void write_conf(const struct service *service, const char *more)
 			snprintf(value, sizeof value, "%llu", lines[i].number);
 		else /* the text stands where the form has its %s */
 			snprintf(value, sizeof value, "%.*s%s%s",
-			         (int)(strstr(quote, "%s") - quote), quote, lines[i].text,
-			         strstr(quote, "%s") + 2);
+				 (int)(strstr(quote, "%s") - quote), quote, lines[i].text,
+				 strstr(quote, "%s") + 2);
 		used += (size_t)snprintf(text + used, sizeof text - used, "%s = %s;\n",
-		                         lines[i].key, value);
+					 lines[i].key, value);
 	}
 	snprintf(text + used, sizeof text - used, "%s", more ? more : "");
 	write_file(service->conf, text, 0644);
@@ -453,7 +453,7 @@ static void service_place(struct service *service)
 	/* far from the preset, and apart from those of a test that runs beside us; the
 	 * first service has its ids alone, because it lives as long as we do */
 	service->ids_first =
-	        0x71000000u + ((uint64_t)(getpid() % 4096) << 12) + (n ? 1 + n % 31 : 0) * 128;
+		0x71000000u + ((uint64_t)(getpid() % 4096) << 12) + (n ? 1 + n % 31 : 0) * 128;
 	if (mkdir(service->root, 0755) < 0)
 		give_up("%s: %s", service->root, strerror(errno));
 }
@@ -499,7 +499,7 @@ static void enter_own_group(const char *name)
 }
 
 static void exec_service(const struct service *service, const struct service_options *options,
-                         const char *program)
+			 const char *program)
 {
 	const char *argv[64];
 	size_t count = 0, i;
@@ -532,7 +532,7 @@ static void exec_service(const struct service *service, const struct service_opt
 
 bool service_spawn(const struct service_options *options, struct service *ret_service)
 {
-	struct service service = {0};
+	struct service service = { 0 };
 	const char *program = options->program ? options->program : ground.program;
 	size_t i;
 
@@ -558,7 +558,7 @@ bool service_spawn(const struct service_options *options, struct service *ret_se
 
 static bool service_ended(struct service *service)
 {
-	siginfo_t info = {0};
+	siginfo_t info = { 0 };
 
 	return waitid(P_PID, (id_t)service->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
 	       info.si_pid == service->pid;
@@ -566,8 +566,9 @@ static bool service_ended(struct service *service)
 
 static bool prints_one(const struct service *service, char *text, size_t size)
 {
-	struct request request = {
-	        .arguments = "print", .limits = {.memory_bytes = 16 * MIB}, .wait_ms = 1000};
+	struct request request = { .arguments = "print",
+				   .limits = { .memory_bytes = 16 * MIB },
+				   .wait_ms = 1000 };
 	struct outcome outcome;
 	bool good;
 
@@ -575,9 +576,9 @@ static bool prints_one(const struct service *service, char *text, size_t size)
 	good = outcome.status == STATUS_SUCCESS && !strcmp(outcome.out, "1\n");
 	if (!good)
 		snprintf(text, size, "%s, %s, signal %d, exit code %d, exec %d, \"%.40s\": %s",
-		         end_name(outcome.end), job_status_name(outcome.status),
-		         outcome.result.verdict.signal, outcome.result.verdict.exit_code,
-		         outcome.result.verdict.exec_errno, outcome.out, outcome.err.text);
+			 end_name(outcome.end), job_status_name(outcome.status),
+			 outcome.result.verdict.signal, outcome.result.verdict.exit_code,
+			 outcome.result.verdict.exec_errno, outcome.out, outcome.err.text);
 	outcome_done(&outcome);
 	return good;
 }
@@ -600,7 +601,7 @@ bool service_ready(struct service *service, char *text, size_t size)
 }
 
 bool service_start(const struct service_options *options, struct service *ret_service,
-                   char *text, size_t size)
+		   char *text, size_t size)
 {
 	if (!service_spawn(options, ret_service)) {
 		snprintf(text, size, "fork: %s", strerror(errno));
@@ -720,10 +721,10 @@ void service_log_tail(const struct service *service)
 const char *end_name(enum launch_end end)
 {
 	static const char *const names[] = {
-	        [LAUNCH_DONE] = "done",     [LAUNCH_BUSY] = "busy",
-	        [LAUNCH_RELOAD] = "reload", [LAUNCH_REFUSED] = "refused",
-	        [LAUNCH_DOWN] = "down",     [LAUNCH_GONE] = "gone",
-	        [LAUNCH_LOST] = "lost",
+		[LAUNCH_DONE] = "done",	    [LAUNCH_BUSY] = "busy",
+		[LAUNCH_RELOAD] = "reload", [LAUNCH_REFUSED] = "refused",
+		[LAUNCH_DOWN] = "down",	    [LAUNCH_GONE] = "gone",
+		[LAUNCH_LOST] = "lost",
 	};
 
 	return names[end];
@@ -732,8 +733,8 @@ const char *end_name(enum launch_end end)
 const char *cause_name(enum cause cause)
 {
 	static const char *const names[CAUSE_COUNT] = {
-	        [CAUSE_NONE] = "none",     [CAUSE_WALL] = "wall",     [CAUSE_CPU] = "cpu",
-	        [CAUSE_MEMORY] = "memory", [CAUSE_OUTPUT] = "output", [CAUSE_CANCEL] = "cancel",
+		[CAUSE_NONE] = "none",	   [CAUSE_WALL] = "wall",     [CAUSE_CPU] = "cpu",
+		[CAUSE_MEMORY] = "memory", [CAUSE_OUTPUT] = "output", [CAUSE_CANCEL] = "cancel",
 	};
 
 	return cause < CAUSE_COUNT ? names[cause] : "odd";
@@ -744,9 +745,9 @@ const char *cause_name(enum cause cause)
 static enum status status_of(const struct outcome *outcome, const struct limits *limits)
 {
 	static const enum status by_cause[CAUSE_COUNT] = {
-	        [CAUSE_WALL] = STATUS_TIMEOUT,        [CAUSE_CPU] = STATUS_TIMEOUT,
-	        [CAUSE_MEMORY] = STATUS_MEMORY_LIMIT, [CAUSE_OUTPUT] = STATUS_OUTPUT_LIMIT,
-	        [CAUSE_CANCEL] = STATUS_CANCELLED,
+		[CAUSE_WALL] = STATUS_TIMEOUT,	      [CAUSE_CPU] = STATUS_TIMEOUT,
+		[CAUSE_MEMORY] = STATUS_MEMORY_LIMIT, [CAUSE_OUTPUT] = STATUS_OUTPUT_LIMIT,
+		[CAUSE_CANCEL] = STATUS_CANCELLED,
 	};
 	const struct verdict *verdict = &outcome->result.verdict;
 
@@ -764,7 +765,7 @@ static enum status status_of(const struct outcome *outcome, const struct limits 
 
 /* Cuts a text at its blanks; the words point into room. */
 static void cut_words(const char *text, char *room, size_t size, struct bytes *items,
-                      size_t most, struct words *ret_words)
+		      size_t most, struct words *ret_words)
 {
 	char *save = NULL, *word;
 
@@ -775,7 +776,7 @@ static void cut_words(const char *text, char *room, size_t size, struct bytes *i
 	snprintf(room, size, "%s", text);
 	for (word = strtok_r(room, " ", &save); word && ret_words->count < most;
 	     word = strtok_r(NULL, " ", &save))
-		items[ret_words->count++] = (struct bytes){word, strlen(word)};
+		items[ret_words->count++] = (struct bytes){ word, strlen(word) };
 }
 
 static const char *text_of(struct buffer *buffer)
@@ -788,7 +789,7 @@ static const char *text_of(struct buffer *buffer)
 
 static const char *image_of(const char *language)
 {
-	static const char *const hosted[] = {"sh", "python3", "c", "cpp"};
+	static const char *const hosted[] = { "sh", "python3", "c", "cpp" };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(hosted); i++)
@@ -800,10 +801,10 @@ static const char *image_of(const char *language)
 static const char *file_of(const char *language)
 {
 	static const char *const names[][2] = {
-	        {"sh", "main.sh"},
-	        {"python3", "main.py"},
-	        {"c", "main.c"},
-	        {"cpp", "main.cc"},
+		{ "sh", "main.sh" },
+		{ "python3", "main.py" },
+		{ "c", "main.c" },
+		{ "cpp", "main.cc" },
 	};
 	size_t i;
 
@@ -821,55 +822,55 @@ static struct limits merged(const struct limits *wanted)
 	for (i = 0; i < LIMIT_FIELDS; i++)
 		if (*limit_at(&given, &limit_fields[i]))
 			*limit_at(&limits, &limit_fields[i]) =
-			        *limit_at(&given, &limit_fields[i]);
+				*limit_at(&given, &limit_fields[i]);
 	return limits;
 }
 
 void box_run(const struct service *service, const struct request *request,
-             struct outcome *ret_outcome)
+	     struct outcome *ret_outcome)
 {
 	const char *language = request->language ? request->language : "native";
 	struct bytes arguments[64], options[64], collect[64];
 	char rooms[3][4096];
 	struct words words[3];
 	const struct job_file small = {
-	        .name = {file_of(language), strlen(file_of(language))},
-	        .content = {"x\n", 2},
+		.name = { file_of(language), strlen(file_of(language)) },
+		.content = { "x\n", 2 },
 	};
 	struct launch own = LAUNCH_INIT;
 	struct launch_stage stage = {
-	        .id = "0123456789abcdef0123456789abcdef",
-	        .language = language,
-	        .table_hash = ground.table_hash,
-	        .stage = request->is_build ? STAGE_BUILD : STAGE_RUN,
-	        .flags = request->flags,
-	        .cache_domain = request->domain,
-	        .limits = merged(&request->limits),
-	        .files = request->files ? request->files : &small,
-	        .files_count = request->files ? request->files_count : 1,
-	        .arguments = &words[0],
-	        .options = &words[1],
-	        .collect = &words[2],
-	        .wait_us = (request->wait_ms ? request->wait_ms : PATIENCE_MS) * 1000,
-	        .client_fd = request->client_fd ? request->client_fd : -1,
-	        .on_output = request->on_output,
-	        .on_taken = request->on_taken,
-	        .data = request->data,
+		.id = "0123456789abcdef0123456789abcdef",
+		.language = language,
+		.table_hash = ground.table_hash,
+		.stage = request->is_build ? STAGE_BUILD : STAGE_RUN,
+		.flags = request->flags,
+		.cache_domain = request->domain,
+		.limits = merged(&request->limits),
+		.files = request->files ? request->files : &small,
+		.files_count = request->files ? request->files_count : 1,
+		.arguments = &words[0],
+		.options = &words[1],
+		.collect = &words[2],
+		.wait_us = (request->wait_ms ? request->wait_ms : PATIENCE_MS) * 1000,
+		.client_fd = request->client_fd ? request->client_fd : -1,
+		.on_output = request->on_output,
+		.on_taken = request->on_taken,
+		.data = request->data,
 	};
 
 	memset(ret_outcome, 0, sizeof *ret_outcome);
 	if (request->input) {
 		stage.input.data = request->input;
 		stage.input.size =
-		        request->input_size ? request->input_size : strlen(request->input);
+			request->input_size ? request->input_size : strlen(request->input);
 	}
 	stage.reserve_bytes = stage.limits.memory_bytes;
 	cut_words(request->arguments, rooms[0], sizeof rooms[0], arguments, 64, &words[0]);
 	cut_words(request->options, rooms[1], sizeof rooms[1], options, 64, &words[1]);
 	cut_words(request->collect, rooms[2], sizeof rooms[2], collect, 64, &words[2]);
 	ret_outcome->end =
-	        launch_run(request->launch ? request->launch : &own, service->run,
-	                   image_of(language), &stage, &ret_outcome->result, &ret_outcome->err);
+		launch_run(request->launch ? request->launch : &own, service->run,
+			   image_of(language), &stage, &ret_outcome->result, &ret_outcome->err);
 	launch_close(&own);
 	ret_outcome->status = status_of(ret_outcome, &stage.limits);
 	ret_outcome->out = text_of(&ret_outcome->result.output[LAUNCH_STDOUT]);
@@ -925,7 +926,7 @@ void live_start(struct live *live, const struct service *service, const struct r
 
 bool live_started(struct live *live)
 {
-	struct pollfd first = {live->first[0], POLLIN, 0};
+	struct pollfd first = { live->first[0], POLLIN, 0 };
 
 	return poll(&first, 1, PATIENCE_MS) == 1;
 }
@@ -950,8 +951,8 @@ static void *canary_thread(void *data)
 	struct canary *canary = data;
 
 	do { /* once at least, however short the case */
-		struct request request = {.arguments = "print",
-		                          .limits = {.memory_bytes = 16 * MIB}};
+		struct request request = { .arguments = "print",
+					   .limits = { .memory_bytes = 16 * MIB } };
 		struct outcome outcome;
 		unsigned i;
 
@@ -960,8 +961,8 @@ static void *canary_thread(void *data)
 		if (outcome.status != STATUS_SUCCESS || strcmp(outcome.out, "1\n") != 0) {
 			canary->failed++;
 			snprintf(canary->text, sizeof canary->text, "%s, %s: %s",
-			         end_name(outcome.end), job_status_name(outcome.status),
-			         outcome.err.text);
+				 end_name(outcome.end), job_status_name(outcome.status),
+				 outcome.err.text);
 		}
 		outcome_done(&outcome);
 		for (i = 0; i < 10 && !canary->stop; i++)

@@ -17,7 +17,7 @@
 #include "fcgi/launch.h"
 
 #define PATIENCE_MS 10000
-#define MIB         ((uint64_t)1 << 20)
+#define MIB	    ((uint64_t)1 << 20)
 #define TEST_SLOTS  5 /* four for the hostile, one for the canary */
 
 /* How often a repeated case is repeated. */
@@ -45,14 +45,14 @@ uint64_t tree_hash(const char *path); /* names, modes, owners, times, contents *
 void write_file(const char *path, const char *text, mode_t mode);
 
 struct service_options {
-	unsigned slots;                  /* 0: TEST_SLOTS */
-	const char *program;             /* NULL: the sandboxd of the build tree */
-	const char *conf;                /* further lines of configuration */
-	const char *const *environment;  /* "NAME=value"; NULL-terminated; NULL: none */
-	const char *const *under;        /* a command to start it under, as strace; NULL */
+	unsigned slots;			 /* 0: TEST_SLOTS */
+	const char *program;		 /* NULL: the sandboxd of the build tree */
+	const char *conf;		 /* further lines of configuration */
+	const char *const *environment;	 /* "NAME=value"; NULL-terminated; NULL: none */
+	const char *const *under;	 /* a command to start it under, as strace; NULL */
 	void (*before_exec)(void *data); /* in the child */
 	void *data;
-	int log_fd;      /* 0: a log file */
+	int log_fd;	 /* 0: a log file */
 	bool same_place; /* the folders and groups of the service before */
 };
 
@@ -61,14 +61,14 @@ struct service {
 	char parent[64]; /* name of its control group */
 	uint64_t ids_first;
 	unsigned slots;
-	pid_t pid;                 /* of what was started; the master is it or its child */
+	pid_t pid;		   /* of what was started; the master is it or its child */
 	char groups[16][PATH_MAX]; /* directories of that name, in every hierarchy */
 	size_t groups_count;
 };
 
 /* Starts it and waits until a box prints 1. False with the reason in text. */
 bool service_start(const struct service_options *options, struct service *ret_service,
-                   char *text, size_t size);
+		   char *text, size_t size);
 /* The same without waiting: for daemons that ought to refuse. */
 bool service_spawn(const struct service_options *options, struct service *ret_service);
 bool service_ready(struct service *service, char *text, size_t size);
@@ -91,7 +91,7 @@ struct request {
 	const char *options, *collect;
 	struct limits limits; /* zero: test_limits' value */
 	const char *input;
-	size_t input_size;            /* 0: strlen */
+	size_t input_size;	      /* 0: strlen */
 	const struct job_file *files; /* NULL: one small main file */
 	size_t files_count;
 	enum stage stage; /* STAGE_BUILD is 0, so say it only for a build */
@@ -100,7 +100,7 @@ struct request {
 	uint64_t domain;       /* of the compile cache */
 	struct launch *launch; /* NULL: a connection of its own */
 	uint64_t wait_ms;      /* for a box; 0: PATIENCE_MS */
-	int client_fd;         /* 0: none */
+	int client_fd;	       /* 0: none */
 	int (*on_output)(void *data, enum launch_stream stream, const char *bytes, size_t size);
 	void (*on_taken)(void *data);
 	void *data;
@@ -115,7 +115,7 @@ struct outcome {
 	const char *out, *errs; /* NUL-terminated */
 };
 void box_run(const struct service *service, const struct request *request,
-             struct outcome *ret_outcome);
+	     struct outcome *ret_outcome);
 void outcome_done(struct outcome *outcome);
 const char *end_name(enum launch_end end);
 const char *cause_name(enum cause cause);
@@ -129,7 +129,7 @@ struct live {
 	int first[2], cancel[2];
 };
 void live_start(struct live *live, const struct service *service,
-                const struct request *request);
+		const struct request *request);
 bool live_started(struct live *live);
 void live_cancel(struct live *live); /* hangs up, as a client would */
 void live_join(struct live *live);   /* outcome is then the caller's to free */
@@ -148,9 +148,9 @@ struct process {
 struct census {
 	struct process service[CENSUS_MAX]; /* of root, sorted */
 	size_t service_count;
-	size_t inits;          /* of the slots' users, still the daemon's own code */
+	size_t inits;	       /* of the slots' users, still the daemon's own code */
 	size_t strangers;      /* of the slots' users, anything else */
-	size_t groups;         /* directories below the parent groups */
+	size_t groups;	       /* directories below the parent groups */
 	uint64_t memory_bytes; /* charged to the parent group; 0 where not told */
 	unsigned mounts_most;  /* that one keeper may have; of a settled census */
 	unsigned master_mounts;
@@ -160,7 +160,7 @@ void census_take(const struct service *service, struct census *ret_census);
 bool census_settled(const struct service *service, struct census *ret_census);
 /* Waits until all is as it was; false with the difference in text. */
 bool census_returns(const struct service *service, const struct census *before, char *text,
-                    size_t size);
+		    size_t size);
 /* One run in every slot at the same time; false with the reason. */
 bool slots_work(const struct service *service, char *text, size_t size);
 /* Nothing lives with the users of the slots. */

@@ -46,8 +46,8 @@ static void print_allowed(char *text, size_t size, const int *allowed)
 	text[0] = '\0';
 	for (; *allowed && used < size; allowed++)
 		used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " or " : "",
-		                         *allowed == OK ? "success"
-		                                        : strerrorname_np(*allowed));
+					 *allowed == OK ? "success"
+							: strerrorname_np(*allowed));
 }
 
 bool want_one_of(const char *what, long rc, const int *allowed)
@@ -120,7 +120,7 @@ int write_text(const char *path, const char *text)
 
 void sleep_ms(long ms)
 {
-	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
 
 	while (nanosleep(&t, &t) < 0 && errno == EINTR)
 		;
@@ -138,7 +138,7 @@ uint64_t random_bits(void)
 int main(int argc, char **argv)
 {
 	static const struct attack *const groups[] = {
-	        attacks_kernel, attacks_fs, attacks_proc, attacks_memory, attacks_io,
+		attacks_kernel, attacks_fs, attacks_proc, attacks_memory, attacks_io,
 	};
 	const struct attack *attack;
 	size_t i;

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIB          ((size_t)1 << 20)
-#define ENDLESS      __attribute__((noreturn))
+#define MIB	     ((size_t)1 << 20)
+#define ENDLESS	     __attribute__((noreturn))
 
 /* Calls that Debian 12's headers may not name; the same number everywhere. */
 enum {
@@ -37,19 +37,19 @@ struct attack {
 	int (*run)(char **words); /* words: NULL-terminated; -1 means that it differed */
 };
 extern const struct attack attacks_kernel[], attacks_fs[], attacks_proc[], attacks_memory[],
-        attacks_io[];
+	attacks_io[];
 
 /* Remembers that this program failed, and prints why. Returns -1. */
 int differs(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The call must have failed with one of these errnos, or have succeeded where the
  * list has OK. errno is as the call left it. */
-#define OK                  (-1)
-#define want(what, rc, ...) want_one_of(what, (long)(rc), (const int[]){__VA_ARGS__, 0})
+#define OK		    (-1)
+#define want(what, rc, ...) want_one_of(what, (long)(rc), (const int[]){ __VA_ARGS__, 0 })
 bool want_one_of(const char *what, long rc, const int *allowed);
 
 /* All six arguments always, so that none is left to chance. */
-#define CALL(nr, ...) call_padded(nr, (const long[6]){__VA_ARGS__})
+#define CALL(nr, ...) call_padded(nr, (const long[6]){ __VA_ARGS__ })
 long call_padded(long nr, const long args[6]);
 
 /* Runs in a child; its exit code, or 256 + the signal that ended it, or -1. */

@@ -35,8 +35,8 @@ static void tree_refuses(const char *path)
 	want(path, rmdir(path), EACCES, EROFS, ENOTDIR, EBUSY, ENOTEMPTY, EPERM);
 	want(path, chmod(path, 0777), EPERM, EROFS);
 	want(path, chown(path, 1000, 1000), EPERM, EROFS);
-	want(path, utimensat(AT_FDCWD, path, (struct timespec[2]){{0, 0}, {0, 0}}, 0), EPERM,
-	     EACCES, EROFS);
+	want(path, utimensat(AT_FDCWD, path, (struct timespec[2]){ { 0, 0 }, { 0, 0 } }, 0),
+	     EPERM, EACCES, EROFS);
 	snprintf(other, sizeof other, "%s.other", path);
 	want(other, rename(path, other), EACCES, EROFS, EPERM, EBUSY, EXDEV);
 	want(other, symlink("x", other), EACCES, EROFS, EPERM);
@@ -53,9 +53,9 @@ static void tree_refuses(const char *path)
 static int case_21(char **words)
 {
 	static const char *const tree[] = {
-	        "/t/hostile", "/etc/passwd", "/etc", "/usr", "/t", "/",
+		"/t/hostile", "/etc/passwd", "/etc", "/usr", "/t", "/",
 	};
-	static const char *const ours[] = {"/box/new", "/tmp/new", "/dev/shm/new"};
+	static const char *const ours[] = { "/box/new", "/tmp/new", "/dev/shm/new" };
 	size_t i;
 	int fd;
 
@@ -110,7 +110,7 @@ static uint64_t fill(const char *dir, size_t file_bytes, int *ret_errno)
 		}
 		while (left > 0) {
 			ssize_t wrote =
-			        write(fd, block, left < sizeof block ? left : sizeof block);
+				write(fd, block, left < sizeof block ? left : sizeof block);
 
 			if (wrote < 0) {
 				*ret_errno = errno;
@@ -126,7 +126,7 @@ static uint64_t fill(const char *dir, size_t file_bytes, int *ret_errno)
 
 static int case_22(char **words)
 {
-	static const char *const dirs[] = {"/box", "/tmp", "/dev/shm"};
+	static const char *const dirs[] = { "/box", "/tmp", "/dev/shm" };
 	uint64_t quota = strtoull(words[0], NULL, 10), total = 0;
 	size_t file_bytes = strtoull(words[1], NULL, 10), i;
 	int code;
@@ -142,16 +142,16 @@ static int case_22(char **words)
 	}
 	if (total > quota + MIB / 4)
 		differs("%llu bytes fit into a quota of %llu", (unsigned long long)total,
-		        (unsigned long long)quota);
+			(unsigned long long)quota);
 	if (total < quota / 4)
 		differs("only %llu bytes fit into a quota of %llu", (unsigned long long)total,
-		        (unsigned long long)quota);
+			(unsigned long long)quota);
 	return 0;
 }
 
 static int case_22_huge(char **words)
 {
-	static const char *const names[] = {"/box/huge", "/tmp/huge", "/dev/shm/huge"};
+	static const char *const names[] = { "/box/huge", "/tmp/huge", "/dev/shm/huge" };
 	size_t i;
 
 	(void)words;
@@ -170,7 +170,7 @@ static int case_22_huge(char **words)
 
 static int case_23(char **words)
 {
-	static const char *const dirs[] = {"/box", "/tmp", "/dev/shm"};
+	static const char *const dirs[] = { "/box", "/tmp", "/dev/shm" };
 	unsigned total = 0, most = (unsigned)atoi(words[0]);
 	size_t i;
 
@@ -243,7 +243,7 @@ static int case_25(char **words)
 
 static int case_26(char **words)
 {
-	struct sockaddr_un at = {AF_UNIX, "sock"};
+	struct sockaddr_un at = { AF_UNIX, "sock" };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0), good;
 
 	(void)words;
@@ -298,7 +298,7 @@ static int case_27(char **words)
 
 static int case_28(char **words)
 {
-	static const char *const paths[] = {"/proc/self/exe", "/proc/1/exe", "/proc/2/exe"};
+	static const char *const paths[] = { "/proc/self/exe", "/proc/1/exe", "/proc/2/exe" };
 	char link[256];
 	size_t i;
 
@@ -334,7 +334,7 @@ static void no_host_file(int fd, const char *name)
 
 static int case_29(char **words)
 {
-	static const char *const names[] = {"stdin", "stdout", "stderr"};
+	static const char *const names[] = { "stdin", "stdout", "stderr" };
 	DIR *dir = opendir("/proc/self/fd");
 	const struct dirent *entry;
 	char cwd[256];
@@ -387,19 +387,19 @@ static int case_30(char **words)
 }
 
 static const char *const dev_names[] = {
-        ".",       "..", "null",  "zero",   "full",   "random",
-        "urandom", "fd", "stdin", "stdout", "stderr", "shm",
+	".",	   "..", "null",  "zero",   "full",   "random",
+	"urandom", "fd", "stdin", "stdout", "stderr", "shm",
 };
 
 static int case_31(char **words)
 {
 	static const char *const bad[] = {
-	        "/dev/kmsg",    "/dev/mem",     "/dev/port",         "/dev/tty",
-	        "/dev/console", "/dev/ptmx",    "/dev/pts/ptmx",     "/dev/fuse",
-	        "/dev/kvm",     "/dev/net/tun", "/dev/sda",          "/dev/vda",
-	        "/dev/nvme0n1", "/dev/loop0",   "/dev/loop-control", "/dev/vhost-net",
-	        "/dev/vsock",   "/dev/mqueue",  "/dev/hugepages",    "/dev/rtc0",
-	        "/dev/snd",     "/dev/dri",     "/dev/uinput",
+		"/dev/kmsg",	"/dev/mem",	"/dev/port",	     "/dev/tty",
+		"/dev/console", "/dev/ptmx",	"/dev/pts/ptmx",     "/dev/fuse",
+		"/dev/kvm",	"/dev/net/tun", "/dev/sda",	     "/dev/vda",
+		"/dev/nvme0n1", "/dev/loop0",	"/dev/loop-control", "/dev/vhost-net",
+		"/dev/vsock",	"/dev/mqueue",	"/dev/hugepages",    "/dev/rtc0",
+		"/dev/snd",	"/dev/dri",	"/dev/uinput",
 	};
 	DIR *dir = opendir("/dev");
 	const struct dirent *entry;
@@ -452,8 +452,8 @@ static int case_ids(char **words)
 static int exec_ids(void *data)
 {
 	const char *path = data;
-	char *argv[] = {(char *)"hostile", (char *)"ids", NULL};
-	char *envp[] = {NULL};
+	char *argv[] = { (char *)"hostile", (char *)"ids", NULL };
+	char *envp[] = { NULL };
 
 	execve(path, argv, envp);
 	return 100;
@@ -461,7 +461,7 @@ static int exec_ids(void *data)
 
 static int case_32(char **words)
 {
-	static const char *const marked[] = {"/t/suid", "/t/sgid", "/t/capable"};
+	static const char *const marked[] = { "/t/suid", "/t/sgid", "/t/capable" };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(marked); i++) {
@@ -481,29 +481,29 @@ static int case_32(char **words)
 static int case_33(char **words)
 {
 	static const char *const paths[] = {
-	        "/proc/sys/kernel/core_pattern",
-	        "/proc/sys/kernel/hostname",
-	        "/proc/sys/vm/overcommit_memory",
-	        "/proc/sys/user/max_user_namespaces",
-	        "/proc/sys/net/ipv4/ip_forward",
-	        "/proc/sysrq-trigger",
-	        "/proc/self/uid_map",
-	        "/proc/self/gid_map",
-	        "/proc/self/setgroups",
-	        "/proc/self/attr/current",
-	        "/proc/self/attr/exec",
-	        "/proc/self/oom_score_adj",
-	        "/proc/self/oom_adj",
-	        "/proc/self/timens_offsets",
-	        "/proc/self/clear_refs",
-	        "/proc/self/loginuid",
-	        "/proc/1/oom_score_adj",
-	        "/proc/acpi",
-	        "/proc/bus",
-	        "/proc/irq",
-	        "/proc/scsi",
-	        "/proc/mtrr",
-	        "/proc/fs",
+		"/proc/sys/kernel/core_pattern",
+		"/proc/sys/kernel/hostname",
+		"/proc/sys/vm/overcommit_memory",
+		"/proc/sys/user/max_user_namespaces",
+		"/proc/sys/net/ipv4/ip_forward",
+		"/proc/sysrq-trigger",
+		"/proc/self/uid_map",
+		"/proc/self/gid_map",
+		"/proc/self/setgroups",
+		"/proc/self/attr/current",
+		"/proc/self/attr/exec",
+		"/proc/self/oom_score_adj",
+		"/proc/self/oom_adj",
+		"/proc/self/timens_offsets",
+		"/proc/self/clear_refs",
+		"/proc/self/loginuid",
+		"/proc/1/oom_score_adj",
+		"/proc/acpi",
+		"/proc/bus",
+		"/proc/irq",
+		"/proc/scsi",
+		"/proc/mtrr",
+		"/proc/fs",
 	};
 	size_t i;
 
@@ -562,26 +562,26 @@ static int case_35(char **words)
 static int case_36(char **words)
 {
 	static const char *const paths[] = {
-	        "/etc/shadow",
-	        "/etc/gshadow",
-	        "/etc/machine-id",
-	        "/etc/ssh",
-	        "/root",
-	        "/home",
-	        "/var/lib",
-	        "/var/log",
-	        "/run",
-	        "/var/run",
-	        "/boot",
-	        "/srv",
-	        "/opt/sandpool",
-	        "/mnt",
-	        "/etc/sandpool",
-	        "/run/sandpool",
-	        "/var/lib/sandpool",
-	        "/old",
-	        "/.old",
-	        "/oldroot",
+		"/etc/shadow",
+		"/etc/gshadow",
+		"/etc/machine-id",
+		"/etc/ssh",
+		"/root",
+		"/home",
+		"/var/lib",
+		"/var/log",
+		"/run",
+		"/var/run",
+		"/boot",
+		"/srv",
+		"/opt/sandpool",
+		"/mnt",
+		"/etc/sandpool",
+		"/run/sandpool",
+		"/var/lib/sandpool",
+		"/old",
+		"/.old",
+		"/oldroot",
 	};
 	size_t i;
 
@@ -595,34 +595,34 @@ static int case_36(char **words)
 /* ---- 37: locks ---- */
 
 static const char *const lockable[] = {
-        "/t/hostile",
-        "/t/open/file",
-        "/etc/passwd",
-        "/",
-        "/box",
-        "/tmp",
-        "/dev",
-        "/dev/shm",
-        "/dev/null",
-        "/dev/zero",
-        "/dev/full",
-        "/dev/random",
-        "/dev/urandom",
-        "/proc",
-        "/proc/self/ns/mnt",
-        "/proc/self/ns/pid",
-        "/proc/self/ns/ipc",
-        "/proc/self/ns/uts",
-        "/proc/self/ns/net",
-        "/proc/self/ns/user",
-        "/proc/self/ns/cgroup",
-        "/proc/self/ns/time",
+	"/t/hostile",
+	"/t/open/file",
+	"/etc/passwd",
+	"/",
+	"/box",
+	"/tmp",
+	"/dev",
+	"/dev/shm",
+	"/dev/null",
+	"/dev/zero",
+	"/dev/full",
+	"/dev/random",
+	"/dev/urandom",
+	"/proc",
+	"/proc/self/ns/mnt",
+	"/proc/self/ns/pid",
+	"/proc/self/ns/ipc",
+	"/proc/self/ns/uts",
+	"/proc/self/ns/net",
+	"/proc/self/ns/user",
+	"/proc/self/ns/cgroup",
+	"/proc/self/ns/time",
 };
 
 /* A lock held here must be free there: both sides run this, one stays. */
 static int case_37(char **words)
 {
-	struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct flock range = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	size_t i;
 	int fd;
 
@@ -632,7 +632,7 @@ static int case_37(char **words)
 			continue;
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 			differs("%s is locked by another: %s", lockable[i],
-			        strerrorname_np(errno));
+				strerrorname_np(errno));
 		fd = open(lockable[i], O_RDWR | O_CLOEXEC);
 		if (fd >= 0 && fcntl(fd, F_SETLK, &range) < 0 && errno != EINVAL)
 			differs("%s: range lock: %s", lockable[i], strerrorname_np(errno));
@@ -712,16 +712,16 @@ static int case_77(char **words)
 }
 
 const struct attack attacks_fs[] = {
-        {"21", case_21}, {"21-after", case_21_after},
-        {"22", case_22}, {"22-huge", case_22_huge},
-        {"23", case_23}, {"24", case_24},
-        {"25", case_25}, {"26", case_26},
-        {"27", case_27}, {"28", case_28},
-        {"29", case_29}, {"30", case_30},
-        {"31", case_31}, {"ids", case_ids},
-        {"32", case_32}, {"33", case_33},
-        {"34", case_34}, {"35", case_35},
-        {"36", case_36}, {"37", case_37},
-        {"38", case_38}, {"77", case_77},
-        {NULL, NULL},
+	{ "21", case_21 }, { "21-after", case_21_after },
+	{ "22", case_22 }, { "22-huge", case_22_huge },
+	{ "23", case_23 }, { "24", case_24 },
+	{ "25", case_25 }, { "26", case_26 },
+	{ "27", case_27 }, { "28", case_28 },
+	{ "29", case_29 }, { "30", case_30 },
+	{ "31", case_31 }, { "ids", case_ids },
+	{ "32", case_32 }, { "33", case_33 },
+	{ "34", case_34 }, { "35", case_35 },
+	{ "36", case_36 }, { "37", case_37 },
+	{ "38", case_38 }, { "77", case_77 },
+	{ NULL, NULL },
 };

@@ -127,7 +127,7 @@ static int case_84(char **words)
 
 static int connect_to(const char *name, bool abstract, int type)
 {
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	size_t size = strlen(name);
 	int fd = socket(AF_UNIX, type, 0), rc, saved;
 
@@ -135,7 +135,7 @@ static int connect_to(const char *name, bool abstract, int type)
 		return -1;
 	memcpy(at.sun_path + abstract, name, size);
 	rc = connect(fd, (struct sockaddr *)&at,
-	             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + abstract + size));
+		     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + abstract + size));
 	saved = errno;
 	close(fd);
 	errno = saved;
@@ -144,13 +144,13 @@ static int connect_to(const char *name, bool abstract, int type)
 
 static int listen_on(const char *name, bool abstract)
 {
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	size_t size = strlen(name);
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	memcpy(at.sun_path + abstract, name, size);
 	if (bind(fd, (struct sockaddr *)&at,
-	         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + abstract + size)) < 0)
+		 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + abstract + size)) < 0)
 		return -1;
 	return listen(fd, 4);
 }
@@ -187,7 +187,7 @@ static int case_85(char **words)
 /* Words: abstract names with a leading "@", or paths. None may answer. */
 static int case_86(char **words)
 {
-	static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
+	static const int types[] = { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET };
 	size_t i;
 
 	for (; *words; words++)
@@ -214,37 +214,37 @@ static int case_87(char **words)
 static int case_159(char **words)
 {
 	static const char *const absent[] = {
-	        "/proc/kcore",
-	        "/proc/kallsyms",
-	        "/proc/keys",
-	        "/proc/key-users",
-	        "/proc/modules",
-	        "/proc/cmdline",
-	        "/proc/config.gz",
-	        "/proc/interrupts",
-	        "/proc/timer_list",
-	        "/proc/sched_debug",
-	        "/proc/kmsg",
-	        "/proc/kpagecount",
-	        "/proc/kpageflags",
-	        "/proc/iomem",
-	        "/proc/ioports",
-	        "/proc/latency_stats",
-	        "/proc/partitions",
-	        "/proc/mounts-host",
-	        "/proc/sys/kernel/random/boot_id",
-	        "/proc/sys",
-	        "/sys/class",
-	        "/sys/kernel",
-	        "/etc/machine-id",
-	        "/var/lib/dbus/machine-id",
-	        "/proc/net",
-	        "/proc/diskstats",
-	        "/proc/swaps",
-	        "/proc/vmallocinfo",
-	        "/proc/slabinfo",
-	        "/proc/sysvipc",
-	        "/proc/locks",
+		"/proc/kcore",
+		"/proc/kallsyms",
+		"/proc/keys",
+		"/proc/key-users",
+		"/proc/modules",
+		"/proc/cmdline",
+		"/proc/config.gz",
+		"/proc/interrupts",
+		"/proc/timer_list",
+		"/proc/sched_debug",
+		"/proc/kmsg",
+		"/proc/kpagecount",
+		"/proc/kpageflags",
+		"/proc/iomem",
+		"/proc/ioports",
+		"/proc/latency_stats",
+		"/proc/partitions",
+		"/proc/mounts-host",
+		"/proc/sys/kernel/random/boot_id",
+		"/proc/sys",
+		"/sys/class",
+		"/sys/kernel",
+		"/etc/machine-id",
+		"/var/lib/dbus/machine-id",
+		"/proc/net",
+		"/proc/diskstats",
+		"/proc/swaps",
+		"/proc/vmallocinfo",
+		"/proc/slabinfo",
+		"/proc/sysvipc",
+		"/proc/locks",
 	};
 	DIR *dir = opendir("/proc");
 	const struct dirent *entry;
@@ -261,7 +261,7 @@ static int case_159(char **words)
 		if (pid > 0 && pid != getpid())
 			differs("/proc/%d is there", pid);
 		else if (pid == 0 && entry->d_name[0] != '.' && strcmp(entry->d_name, "self") &&
-		         strcmp(entry->d_name, "thread-self"))
+			 strcmp(entry->d_name, "thread-self"))
 			differs("/proc/%s is there", entry->d_name);
 	}
 	closedir(dir);
@@ -312,7 +312,7 @@ static int case_160(char **words)
 
 /* ---- 161: secrets of earlier runs ---- */
 
-#define MARK      "SECRET-"
+#define MARK	  "SECRET-"
 #define MARK_SIZE 7
 
 /* Any secret but our own in this piece of memory or file? */
@@ -356,7 +356,7 @@ static void look_into_files(const char *path, const char *own)
 
 static void hide(const char *own)
 {
-	static const char *const files[] = {"/box/s", "/tmp/s", "/dev/shm/s"};
+	static const char *const files[] = { "/box/s", "/tmp/s", "/dev/shm/s" };
 	size_t i;
 	int id;
 
@@ -407,9 +407,9 @@ static int case_164_probes(char **words)
 {
 	struct {
 		uint64_t offset, length;
-	} range = {0, 4096};
+	} range = { 0, 4096 };
 	char block[4096], result[64];
-	struct iovec part = {block, sizeof block};
+	struct iovec part = { block, sizeof block };
 	int fd = open("/t/hostile", O_RDONLY);
 
 	(void)words;
@@ -457,7 +457,7 @@ static bool msg_send(void)
 	struct {
 		long type;
 		char text[4];
-	} message = {1, "abc"};
+	} message = { 1, "abc" };
 	int id = msgget(KEY, IPC_CREAT | 0666);
 
 	return id >= 0 && msgsnd(id, &message, 4, IPC_NOWAIT) == 0;
@@ -470,7 +470,7 @@ static bool msg_receive(void)
 
 static bool mq_send_one(void)
 {
-	struct mq_attr attr = {.mq_maxmsg = 1, .mq_msgsize = 8};
+	struct mq_attr attr = { .mq_maxmsg = 1, .mq_msgsize = 8 };
 	mqd_t queue = mq_open("/covert", O_CREAT | O_RDWR, 0666, &attr);
 
 	return queue >= 0 && mq_send(queue, "abc", 4, 0) == 0;
@@ -505,9 +505,9 @@ static bool files_receive(void)
 }
 
 static const char *const watched[] = {
-        "/dev/null",    "/dev/zero",   "/dev/full",  "/dev/random",
-        "/dev/urandom", "/dev",        "/t/hostile", "/t",
-        "/t/open",      "/etc/passwd", "/",
+	"/dev/null",	"/dev/zero",   "/dev/full",  "/dev/random",
+	"/dev/urandom", "/dev",	       "/t/hostile", "/t",
+	"/t/open",	"/etc/passwd", "/",
 };
 
 /* Opening a file is a message to whoever watches its inode. */
@@ -535,7 +535,7 @@ static void watch_begin(void)
 	watch_fd = inotify_init1(IN_NONBLOCK);
 	for (i = 0; i < ARRAY_LEN(watched); i++)
 		inotify_add_watch(watch_fd, watched[i],
-		                  IN_OPEN | IN_CLOSE | IN_ATTRIB | IN_MODIFY);
+				  IN_OPEN | IN_CLOSE | IN_ATTRIB | IN_MODIFY);
 }
 
 static bool watch_receive(void)
@@ -594,16 +594,16 @@ static bool inotify_receive(void)
 }
 
 static const struct channel channels[] = {
-        {"System V shared memory", shm_send, shm_receive},
-        {"System V semaphore", sem_send, sem_receive},
-        {"System V message queue", msg_send, msg_receive},
-        {"POSIX message queue", mq_send_one, mq_receive_one},
-        {"abstract socket", abstract_send, abstract_receive},
-        {"file", files_send, files_receive},
-        {"file watch", watch_send, watch_receive},
-        {"lease", lease_send, lease_receive},
-        {"key", key_send, key_receive},
-        {"inotify instances", inotify_send, inotify_receive},
+	{ "System V shared memory", shm_send, shm_receive },
+	{ "System V semaphore", sem_send, sem_receive },
+	{ "System V message queue", msg_send, msg_receive },
+	{ "POSIX message queue", mq_send_one, mq_receive_one },
+	{ "abstract socket", abstract_send, abstract_receive },
+	{ "file", files_send, files_receive },
+	{ "file watch", watch_send, watch_receive },
+	{ "lease", lease_send, lease_receive },
+	{ "key", key_send, key_receive },
+	{ "inotify instances", inotify_send, inotify_receive },
 };
 
 /* "send": uses every channel, again and again. "receive": must notice nothing. */
@@ -643,7 +643,7 @@ static int case_164_inside(char **words)
 	(void)words;
 	for (i = 0; i < ARRAY_LEN(channels); i++) {
 		bool open_inside =
-		        channels[i].send != key_send && channels[i].send != lease_send;
+			channels[i].send != key_send && channels[i].send != lease_send;
 
 		if (channels[i].send == watch_send)
 			watch_begin();
@@ -669,22 +669,22 @@ static int case_echo(char **words)
 }
 
 const struct attack attacks_io[] = {
-        {"78", case_78},
-        {"79", case_79},
-        {"80", case_80},
-        {"82", case_82},
-        {"83", case_83},
-        {"84", case_84},
-        {"85", case_85},
-        {"86", case_86},
-        {"87", case_87},
-        {"159", case_159},
-        {"160", case_160},
-        {"161", case_161},
-        {"164", case_164},
-        {"164-inside", case_164_inside},
-        {"164-probes", case_164_probes},
-        {"print", case_print},
-        {"echo", case_echo},
-        {NULL, NULL},
+	{ "78", case_78 },
+	{ "79", case_79 },
+	{ "80", case_80 },
+	{ "82", case_82 },
+	{ "83", case_83 },
+	{ "84", case_84 },
+	{ "85", case_85 },
+	{ "86", case_86 },
+	{ "87", case_87 },
+	{ "159", case_159 },
+	{ "160", case_160 },
+	{ "161", case_161 },
+	{ "164", case_164 },
+	{ "164-inside", case_164_inside },
+	{ "164-probes", case_164_probes },
+	{ "print", case_print },
+	{ "echo", case_echo },
+	{ NULL, NULL },
 };

@@ -69,9 +69,9 @@ static void refused(const struct refusal *list, size_t count)
 static int case_1(char **words)
 {
 	static const struct refusal list[] = {
-	        ROW(io_uring_setup, ENOSYS),
-	        ROW(io_uring_enter, ENOSYS),
-	        ROW(io_uring_register, ENOSYS),
+		ROW(io_uring_setup, ENOSYS),
+		ROW(io_uring_enter, ENOSYS),
+		ROW(io_uring_register, ENOSYS),
 	};
 
 	(void)words;
@@ -82,9 +82,9 @@ static int case_1(char **words)
 static int case_2(char **words)
 {
 	static const struct refusal list[] = {
-	        ROW(bpf, EPERM),
-	        ROW(perf_event_open, EPERM),
-	        ROW(userfaultfd, EPERM),
+		ROW(bpf, EPERM),
+		ROW(perf_event_open, EPERM),
+		ROW(userfaultfd, EPERM),
 	};
 
 	(void)words;
@@ -99,7 +99,7 @@ static void *thread_nothing(void *data)
 
 static void threads_and_spawn_work(void)
 {
-	char *argv[] = {(char *)"hostile", (char *)"nothing", NULL};
+	char *argv[] = { (char *)"hostile", (char *)"nothing", NULL };
 	pthread_t thread;
 	void *came = NULL;
 	pid_t pid;
@@ -121,10 +121,10 @@ static int case_3(char **words)
 		const char *name;
 		long bit;
 	} spaces[] = {
-	        {"NEWNS", CLONE_NEWNS},     {"NEWCGROUP", CLONE_NEWCGROUP},
-	        {"NEWUTS", CLONE_NEWUTS},   {"NEWIPC", CLONE_NEWIPC},
-	        {"NEWUSER", CLONE_NEWUSER}, {"NEWPID", CLONE_NEWPID},
-	        {"NEWNET", CLONE_NEWNET},
+		{ "NEWNS", CLONE_NEWNS },     { "NEWCGROUP", CLONE_NEWCGROUP },
+		{ "NEWUTS", CLONE_NEWUTS },   { "NEWIPC", CLONE_NEWIPC },
+		{ "NEWUSER", CLONE_NEWUSER }, { "NEWPID", CLONE_NEWPID },
+		{ "NEWNET", CLONE_NEWNET },
 	};
 	int fd = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
 	char what[40];
@@ -151,7 +151,7 @@ static int case_3(char **words)
 
 static int case_4(char **words)
 {
-	static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET};
+	static const int types[] = { SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET };
 	char what[60];
 	int pair[2];
 	long family;
@@ -164,7 +164,7 @@ static int case_4(char **words)
 			long fd;
 
 			snprintf(what, sizeof what, "socket family %ld type %d", family,
-			         types[i]);
+				 types[i]);
 			fd = CALL(SYS_socket, family, types[i], 0);
 			want(what, fd, answer);
 			if (fd >= 0)
@@ -174,7 +174,7 @@ static int case_4(char **words)
 			if (fd >= 0)
 				close((int)fd);
 			snprintf(what, sizeof what, "socketpair family %ld type %d", family,
-			         types[i]);
+				 types[i]);
 			fd = CALL(SYS_socketpair, family, types[i], 0, (long)pair);
 			want(what, fd, answer);
 			if (fd == 0) {
@@ -188,10 +188,10 @@ static int case_4(char **words)
 static int case_5(char **words)
 {
 	static const struct refusal list[] = {
-	        ROW(splice, EINVAL),
-	        ROW(tee, EINVAL),
-	        ROW(vmsplice, EINVAL),
-	        ROW(sendfile, EINVAL),
+		ROW(splice, EINVAL),
+		ROW(tee, EINVAL),
+		ROW(vmsplice, EINVAL),
+		ROW(sendfile, EINVAL),
 	};
 	int from = open("/t/hostile", O_RDONLY), to = open("/box/copy", O_RDWR | O_CREAT, 0600);
 
@@ -206,9 +206,9 @@ static int case_5(char **words)
 static int case_6(char **words)
 {
 	static const struct refusal list[] = {
-	        ROW(keyctl, EPERM),
-	        ROW(add_key, EPERM),
-	        ROW(request_key, EPERM),
+		ROW(keyctl, EPERM),
+		ROW(add_key, EPERM),
+		ROW(request_key, EPERM),
 	};
 
 	(void)words;
@@ -220,13 +220,13 @@ static int case_6(char **words)
 static int case_7(char **words)
 {
 	static const struct refusal list[] = {
-	        ROW(ptrace, EPERM),
-	        ROW(process_vm_readv, EPERM),
-	        ROW(process_vm_writev, EPERM),
-	        ROW(kcmp, EPERM),
-	        ROW(pidfd_getfd, EPERM),
-	        ROW_NR(process_madvise, EPERM),
-	        ROW_NR(process_mrelease, EPERM),
+		ROW(ptrace, EPERM),
+		ROW(process_vm_readv, EPERM),
+		ROW(process_vm_writev, EPERM),
+		ROW(kcmp, EPERM),
+		ROW(pidfd_getfd, EPERM),
+		ROW_NR(process_madvise, EPERM),
+		ROW_NR(process_mrelease, EPERM),
 	};
 
 	(void)words;
@@ -243,9 +243,9 @@ static int case_8_int80(char **words)
 
 	/* getpid by the 32-bit table */
 	__asm__ volatile("int $0x80"
-	                 : "=a"(got)
-	                 : "a"(20L)
-	                 : "memory", "r8", "r9", "r10", "r11");
+			 : "=a"(got)
+			 : "a"(20L)
+			 : "memory", "r8", "r9", "r10", "r11");
 	return differs("int 0x80 answered %ld", got);
 #else
 	return differs("no such entry on this machine");
@@ -266,10 +266,10 @@ static int case_9(char **words)
 		const char *name;
 		long request;
 	} list[] = {
-	        {"TIOCSTI", TIOCSTI},
-	        {"TIOCLINUX", TIOCLINUX},
-	        {"TIOCSETD", TIOCSETD},
-	        {"TIOCCONS", TIOCCONS},
+		{ "TIOCSTI", TIOCSTI },
+		{ "TIOCLINUX", TIOCLINUX },
+		{ "TIOCSETD", TIOCSETD },
+		{ "TIOCCONS", TIOCCONS },
 	};
 	char byte = 'x';
 	size_t i;
@@ -294,10 +294,10 @@ static int case_9(char **words)
 static bool call_ends_us(long nr)
 {
 	static const long list[] = {
-	        SYS_exit,   SYS_exit_group, SYS_rt_sigreturn, SYS_rt_sigsuspend,   SYS_clone,
-	        SYS_execve, SYS_execveat,   SYS_munmap,       SYS_restart_syscall, SYS_kill,
+		SYS_exit,   SYS_exit_group, SYS_rt_sigreturn, SYS_rt_sigsuspend,   SYS_clone,
+		SYS_execve, SYS_execveat,   SYS_munmap,	      SYS_restart_syscall, SYS_kill,
 #ifdef SYS_pause
-	        SYS_pause,  SYS_fork,       SYS_vfork,
+		SYS_pause,  SYS_fork,	    SYS_vfork,
 #endif
 	};
 	size_t i;
@@ -309,95 +309,95 @@ static bool call_ends_us(long nr)
 }
 
 static const struct refusal always[] = {
-        ROW(bpf, EPERM),
-        ROW(perf_event_open, EPERM),
-        ROW(userfaultfd, EPERM),
-        ROW(ptrace, EPERM),
-        ROW(process_vm_readv, EPERM),
-        ROW(process_vm_writev, EPERM),
-        ROW(kcmp, EPERM),
-        ROW(pidfd_getfd, EPERM),
-        ROW(mount, EPERM),
-        ROW(umount2, EPERM),
-        ROW(pivot_root, EPERM),
-        ROW(chroot, EPERM),
-        ROW(fsopen, EPERM),
-        ROW(fsconfig, EPERM),
-        ROW(fsmount, EPERM),
-        ROW(fspick, EPERM),
-        ROW(open_tree, EPERM),
-        ROW(move_mount, EPERM),
-        ROW(unshare, EPERM),
-        ROW(setns, EPERM),
-        ROW(name_to_handle_at, EPERM),
-        ROW(open_by_handle_at, EPERM),
-        ROW(init_module, EPERM),
-        ROW(finit_module, EPERM),
-        ROW(delete_module, EPERM),
-        ROW(kexec_load, EPERM),
-        ROW(reboot, EPERM),
-        ROW(swapon, EPERM),
-        ROW(swapoff, EPERM),
-        ROW(acct, EPERM),
-        ROW(quotactl, EPERM),
-        ROW(syslog, EPERM),
-        ROW(settimeofday, EPERM),
-        ROW(clock_settime, EPERM),
-        ROW(clock_adjtime, EPERM),
-        ROW(adjtimex, EPERM),
-        ROW(sethostname, EPERM),
-        ROW(setdomainname, EPERM),
-        ROW(vhangup, EPERM),
-        ROW(fanotify_init, EPERM),
-        ROW(fanotify_mark, EPERM),
-        ROW(add_key, EPERM),
-        ROW(request_key, EPERM),
-        ROW(keyctl, EPERM),
-        ROW(mbind, EPERM),
-        ROW(set_mempolicy, EPERM),
-        ROW(get_mempolicy, EPERM),
-        ROW(migrate_pages, EPERM),
-        ROW(move_pages, EPERM),
-        ROW(seccomp, EPERM),
-        ROW(splice, EINVAL),
-        ROW(tee, EINVAL),
-        ROW(vmsplice, EINVAL),
-        ROW(sendfile, EINVAL),
-        ROW(setxattr, EOPNOTSUPP),
-        ROW(lsetxattr, EOPNOTSUPP),
-        ROW(fsetxattr, EOPNOTSUPP),
-        ROW(removexattr, EOPNOTSUPP),
-        ROW(lremovexattr, EOPNOTSUPP),
-        ROW(fremovexattr, EOPNOTSUPP),
-        ROW(io_uring_setup, ENOSYS),
-        ROW(io_uring_enter, ENOSYS),
-        ROW(io_uring_register, ENOSYS),
-        ROW(clone3, ENOSYS),
-        ROW(remap_file_pages, ENOSYS),
-        ROW_NR(process_madvise, EPERM),
-        ROW_NR(mount_setattr, EPERM),
-        ROW_NR(quotactl_fd, EPERM),
-        ROW_NR(memfd_secret, ENOSYS),
-        ROW_NR(process_mrelease, EPERM),
-        ROW_NR(set_mempolicy_home_node, EPERM),
-        ROW_NR(cachestat, ENOSYS),
-        ROW_NR(statmount, ENOSYS),
-        ROW_NR(listmount, ENOSYS),
-        ROW_NR(lsm_get_self_attr, ENOSYS),
+	ROW(bpf, EPERM),
+	ROW(perf_event_open, EPERM),
+	ROW(userfaultfd, EPERM),
+	ROW(ptrace, EPERM),
+	ROW(process_vm_readv, EPERM),
+	ROW(process_vm_writev, EPERM),
+	ROW(kcmp, EPERM),
+	ROW(pidfd_getfd, EPERM),
+	ROW(mount, EPERM),
+	ROW(umount2, EPERM),
+	ROW(pivot_root, EPERM),
+	ROW(chroot, EPERM),
+	ROW(fsopen, EPERM),
+	ROW(fsconfig, EPERM),
+	ROW(fsmount, EPERM),
+	ROW(fspick, EPERM),
+	ROW(open_tree, EPERM),
+	ROW(move_mount, EPERM),
+	ROW(unshare, EPERM),
+	ROW(setns, EPERM),
+	ROW(name_to_handle_at, EPERM),
+	ROW(open_by_handle_at, EPERM),
+	ROW(init_module, EPERM),
+	ROW(finit_module, EPERM),
+	ROW(delete_module, EPERM),
+	ROW(kexec_load, EPERM),
+	ROW(reboot, EPERM),
+	ROW(swapon, EPERM),
+	ROW(swapoff, EPERM),
+	ROW(acct, EPERM),
+	ROW(quotactl, EPERM),
+	ROW(syslog, EPERM),
+	ROW(settimeofday, EPERM),
+	ROW(clock_settime, EPERM),
+	ROW(clock_adjtime, EPERM),
+	ROW(adjtimex, EPERM),
+	ROW(sethostname, EPERM),
+	ROW(setdomainname, EPERM),
+	ROW(vhangup, EPERM),
+	ROW(fanotify_init, EPERM),
+	ROW(fanotify_mark, EPERM),
+	ROW(add_key, EPERM),
+	ROW(request_key, EPERM),
+	ROW(keyctl, EPERM),
+	ROW(mbind, EPERM),
+	ROW(set_mempolicy, EPERM),
+	ROW(get_mempolicy, EPERM),
+	ROW(migrate_pages, EPERM),
+	ROW(move_pages, EPERM),
+	ROW(seccomp, EPERM),
+	ROW(splice, EINVAL),
+	ROW(tee, EINVAL),
+	ROW(vmsplice, EINVAL),
+	ROW(sendfile, EINVAL),
+	ROW(setxattr, EOPNOTSUPP),
+	ROW(lsetxattr, EOPNOTSUPP),
+	ROW(fsetxattr, EOPNOTSUPP),
+	ROW(removexattr, EOPNOTSUPP),
+	ROW(lremovexattr, EOPNOTSUPP),
+	ROW(fremovexattr, EOPNOTSUPP),
+	ROW(io_uring_setup, ENOSYS),
+	ROW(io_uring_enter, ENOSYS),
+	ROW(io_uring_register, ENOSYS),
+	ROW(clone3, ENOSYS),
+	ROW(remap_file_pages, ENOSYS),
+	ROW_NR(process_madvise, EPERM),
+	ROW_NR(mount_setattr, EPERM),
+	ROW_NR(quotactl_fd, EPERM),
+	ROW_NR(memfd_secret, ENOSYS),
+	ROW_NR(process_mrelease, EPERM),
+	ROW_NR(set_mempolicy_home_node, EPERM),
+	ROW_NR(cachestat, ENOSYS),
+	ROW_NR(statmount, ENOSYS),
+	ROW_NR(listmount, ENOSYS),
+	ROW_NR(lsm_get_self_attr, ENOSYS),
 #ifdef __x86_64__
-        ROW(iopl, EPERM),
-        ROW(ioperm, EPERM),
-        ROW(modify_ldt, ENOSYS),
-        ROW(uselib, EPERM),
-        ROW(kexec_file_load, EPERM),
-        ROW(lookup_dcookie, EPERM),
-        /* gone from the kernel, or never there */
-        {"_sysctl", 156, ENOSYS},
-        {"create_module", 174, ENOSYS},
-        {"afs_syscall", 183, ENOSYS},
-        {"tuxcall", 184, ENOSYS},
-        {"security", 185, ENOSYS},
-        {"vserver", 236, ENOSYS},
+	ROW(iopl, EPERM),
+	ROW(ioperm, EPERM),
+	ROW(modify_ldt, ENOSYS),
+	ROW(uselib, EPERM),
+	ROW(kexec_file_load, EPERM),
+	ROW(lookup_dcookie, EPERM),
+	/* gone from the kernel, or never there */
+	{ "_sysctl", 156, ENOSYS },
+	{ "create_module", 174, ENOSYS },
+	{ "afs_syscall", 183, ENOSYS },
+	{ "tuxcall", 184, ENOSYS },
+	{ "security", 185, ENOSYS },
+	{ "vserver", 236, ENOSYS },
 #endif
 };
 
@@ -411,7 +411,7 @@ struct sweep {
 static int answer_of(void *data)
 {
 	const struct sweep *s = data;
-	struct itimerval patience = {.it_value = {0, 300000}};
+	struct itimerval patience = { .it_value = { 0, 300000 } };
 	long rc;
 
 	setitimer(ITIMER_REAL, &patience, NULL);
@@ -445,7 +445,7 @@ static int case_10(char **words)
 				differs("call %ld (%s) was answered by a kill", s.nr, name);
 			else if (promised && got != promised)
 				differs("call %ld (%s): %d, promised %d", s.nr, name, got,
-				        promised);
+					promised);
 		}
 	}
 	return 0;
@@ -458,24 +458,24 @@ static int case_11(char **words)
 		long level, option;
 		int answer;
 	} list[] = {
-	        {"TCP_ULP", IPPROTO_TCP, 31, EPERM},
-	        {"ALG_SET_KEY", 279, 1, EPERM},
-	        {"SO_ATTACH_FILTER", SOL_SOCKET, 26, EPERM},
-	        {"SO_DETACH_FILTER", SOL_SOCKET, 27, EPERM},
-	        {"SO_ATTACH_BPF", SOL_SOCKET, 50, EPERM},
-	        {"SO_ATTACH_REUSEPORT_CBPF", SOL_SOCKET, 51, EPERM},
-	        {"SO_ATTACH_REUSEPORT_EBPF", SOL_SOCKET, 52, EPERM},
-	        {"IPT_SO_SET_REPLACE", IPPROTO_IP, 64, EPERM},
-	        {"IPT_SO_SET_ADD_COUNTERS", IPPROTO_IP, 65, EPERM},
-	        {"ARPT_SO_SET_REPLACE", IPPROTO_IP, 96, EPERM},
-	        {"EBT_SO_SET_ENTRIES", IPPROTO_IP, 128, EPERM},
-	        {"IP6T_SO_SET_REPLACE", IPPROTO_IPV6, 64, EPERM},
-	        {"SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, OK},
+		{ "TCP_ULP", IPPROTO_TCP, 31, EPERM },
+		{ "ALG_SET_KEY", 279, 1, EPERM },
+		{ "SO_ATTACH_FILTER", SOL_SOCKET, 26, EPERM },
+		{ "SO_DETACH_FILTER", SOL_SOCKET, 27, EPERM },
+		{ "SO_ATTACH_BPF", SOL_SOCKET, 50, EPERM },
+		{ "SO_ATTACH_REUSEPORT_CBPF", SOL_SOCKET, 51, EPERM },
+		{ "SO_ATTACH_REUSEPORT_EBPF", SOL_SOCKET, 52, EPERM },
+		{ "IPT_SO_SET_REPLACE", IPPROTO_IP, 64, EPERM },
+		{ "IPT_SO_SET_ADD_COUNTERS", IPPROTO_IP, 65, EPERM },
+		{ "ARPT_SO_SET_REPLACE", IPPROTO_IP, 96, EPERM },
+		{ "EBT_SO_SET_ENTRIES", IPPROTO_IP, 128, EPERM },
+		{ "IP6T_SO_SET_REPLACE", IPPROTO_IPV6, 64, EPERM },
+		{ "SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, OK },
 	};
 	struct {
 		int number;
 		char rest[256];
-	} value = {65536, ""};
+	} value = { 65536, "" };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	size_t i;
 
@@ -487,7 +487,7 @@ static int case_11(char **words)
 		     list[i].answer);
 		want(list[i].name,
 		     CALL(SYS_setsockopt, fd, JUNK | list[i].level, JUNK | list[i].option,
-		          (long)&value, 16),
+			  (long)&value, 16),
 		     list[i].answer);
 	}
 	return 0;
@@ -516,12 +516,12 @@ static int case_12(char **words)
 		const char *name;
 		long operation;
 	} list[] = {
-	        {"FUTEX_LOCK_PI", FUTEX_LOCK_PI},
-	        {"FUTEX_UNLOCK_PI", FUTEX_UNLOCK_PI},
-	        {"FUTEX_TRYLOCK_PI", FUTEX_TRYLOCK_PI},
-	        {"FUTEX_WAIT_REQUEUE_PI", FUTEX_WAIT_REQUEUE_PI},
-	        {"FUTEX_CMP_REQUEUE_PI", FUTEX_CMP_REQUEUE_PI},
-	        {"FUTEX_LOCK_PI2", 13},
+		{ "FUTEX_LOCK_PI", FUTEX_LOCK_PI },
+		{ "FUTEX_UNLOCK_PI", FUTEX_UNLOCK_PI },
+		{ "FUTEX_TRYLOCK_PI", FUTEX_TRYLOCK_PI },
+		{ "FUTEX_WAIT_REQUEUE_PI", FUTEX_WAIT_REQUEUE_PI },
+		{ "FUTEX_CMP_REQUEUE_PI", FUTEX_CMP_REQUEUE_PI },
+		{ "FUTEX_LOCK_PI2", 13 },
 	};
 	static uint32_t word;
 	pthread_t threads[4];
@@ -548,7 +548,7 @@ static int case_12(char **words)
 
 static int case_13(char **words)
 {
-	struct msghdr message = {0};
+	struct msghdr message = { 0 };
 	struct iovec part;
 	char byte = 'x';
 	int pair[2];
@@ -571,10 +571,10 @@ static int case_13(char **words)
 static int case_14(char **words)
 {
 	static const struct refusal list[] = {
-	        ROW(mount, EPERM),      ROW(umount2, EPERM),          ROW(pivot_root, EPERM),
-	        ROW(chroot, EPERM),     ROW(fsopen, EPERM),           ROW(fsconfig, EPERM),
-	        ROW(fsmount, EPERM),    ROW(fspick, EPERM),           ROW(open_tree, EPERM),
-	        ROW(move_mount, EPERM), ROW_NR(mount_setattr, EPERM),
+		ROW(mount, EPERM),	ROW(umount2, EPERM),	      ROW(pivot_root, EPERM),
+		ROW(chroot, EPERM),	ROW(fsopen, EPERM),	      ROW(fsconfig, EPERM),
+		ROW(fsmount, EPERM),	ROW(fspick, EPERM),	      ROW(open_tree, EPERM),
+		ROW(move_mount, EPERM), ROW_NR(mount_setattr, EPERM),
 	};
 
 	(void)words;
@@ -595,8 +595,8 @@ static int case_14(char **words)
 static int case_15(char **words)
 {
 	static const struct refusal list[] = {
-	        ROW(name_to_handle_at, EPERM),
-	        ROW(open_by_handle_at, EPERM),
+		ROW(name_to_handle_at, EPERM),
+		ROW(open_by_handle_at, EPERM),
 	};
 
 	(void)words;
@@ -608,9 +608,9 @@ static int case_16(char **words)
 {
 #ifdef __x86_64__
 	static const struct refusal list[] = {
-	        ROW(modify_ldt, ENOSYS),
-	        ROW(iopl, EPERM),
-	        ROW(ioperm, EPERM),
+		ROW(modify_ldt, ENOSYS),
+		ROW(iopl, EPERM),
+		ROW(ioperm, EPERM),
 	};
 
 	REFUSED(list);
@@ -631,21 +631,21 @@ static int case_16(char **words)
 static int case_17(char **words)
 {
 	static const struct refusal list[] = {
-	        ROW(init_module, EPERM),     ROW(finit_module, EPERM),
-	        ROW(delete_module, EPERM),   ROW(kexec_load, EPERM),
-	        ROW(swapon, EPERM),          ROW(swapoff, EPERM),
-	        ROW(reboot, EPERM),          ROW(acct, EPERM),
-	        ROW(quotactl, EPERM),        ROW_NR(quotactl_fd, EPERM),
-	        ROW(syslog, EPERM),          ROW(settimeofday, EPERM),
-	        ROW(clock_settime, EPERM),   ROW(clock_adjtime, EPERM),
-	        ROW(adjtimex, EPERM),        ROW(sethostname, EPERM),
-	        ROW(setdomainname, EPERM),   ROW(vhangup, EPERM),
-	        ROW(fanotify_init, EPERM),   ROW(fanotify_mark, EPERM),
-	        ROW(mbind, EPERM),           ROW(set_mempolicy, EPERM),
-	        ROW(get_mempolicy, EPERM),   ROW(migrate_pages, EPERM),
-	        ROW(move_pages, EPERM),      ROW_NR(set_mempolicy_home_node, EPERM),
+		ROW(init_module, EPERM),     ROW(finit_module, EPERM),
+		ROW(delete_module, EPERM),   ROW(kexec_load, EPERM),
+		ROW(swapon, EPERM),	     ROW(swapoff, EPERM),
+		ROW(reboot, EPERM),	     ROW(acct, EPERM),
+		ROW(quotactl, EPERM),	     ROW_NR(quotactl_fd, EPERM),
+		ROW(syslog, EPERM),	     ROW(settimeofday, EPERM),
+		ROW(clock_settime, EPERM),   ROW(clock_adjtime, EPERM),
+		ROW(adjtimex, EPERM),	     ROW(sethostname, EPERM),
+		ROW(setdomainname, EPERM),   ROW(vhangup, EPERM),
+		ROW(fanotify_init, EPERM),   ROW(fanotify_mark, EPERM),
+		ROW(mbind, EPERM),	     ROW(set_mempolicy, EPERM),
+		ROW(get_mempolicy, EPERM),   ROW(migrate_pages, EPERM),
+		ROW(move_pages, EPERM),	     ROW_NR(set_mempolicy_home_node, EPERM),
 #ifdef SYS_kexec_file_load
-	        ROW(kexec_file_load, EPERM),
+		ROW(kexec_file_load, EPERM),
 #endif
 	};
 
@@ -661,13 +661,13 @@ static int case_18(char **words)
 		uint16_t code;
 		uint8_t jt, jf;
 		uint32_t k;
-	} allow = {0x06, 0, 0, 0x7fff0000};
+	} allow = { 0x06, 0, 0, 0x7fff0000 };
 	struct {
 		unsigned short count;
 		void *code;
-	} program = {1, &allow};
-	static const long operations[] = {SECCOMP_SET_MODE_STRICT, SECCOMP_SET_MODE_FILTER,
-	                                  SECCOMP_GET_ACTION_AVAIL, SECCOMP_GET_NOTIF_SIZES};
+	} program = { 1, &allow };
+	static const long operations[] = { SECCOMP_SET_MODE_STRICT, SECCOMP_SET_MODE_FILTER,
+					   SECCOMP_GET_ACTION_AVAIL, SECCOMP_GET_NOTIF_SIZES };
 	size_t i;
 
 	(void)words;
@@ -689,7 +689,9 @@ static int case_18(char **words)
 static long fuzz_argument(void)
 {
 	static char room[8][4096];
-	static const long odd[] = {0, 1, -1, 2, 3, 4096, 0x7fffffff, -4096, 1L << 32, 1L << 62};
+	static const long odd[] = {
+		0, 1, -1, 2, 3, 4096, 0x7fffffff, -4096, 1L << 32, 1L << 62
+	};
 	uint64_t bits = random_bits();
 
 	switch (bits % 8) {
@@ -740,21 +742,21 @@ static int case_19(char **words)
 static int case_20(char **words)
 {
 	static const char *const paths[] = {
-	        "/sys/fs/cgroup",
-	        "/sys/kernel/debug",
-	        "/sys/kernel/tracing",
-	        "/sys/kernel/security",
-	        "/sys/kernel",
-	        "/sys/class",
-	        "/sys/fs/cgroup/release_agent",
-	        "/sys/fs/bpf",
-	        "/proc/sys/kernel/core_pattern",
-	        "/proc/sysrq-trigger",
+		"/sys/fs/cgroup",
+		"/sys/kernel/debug",
+		"/sys/kernel/tracing",
+		"/sys/kernel/security",
+		"/sys/kernel",
+		"/sys/class",
+		"/sys/fs/cgroup/release_agent",
+		"/sys/fs/bpf",
+		"/proc/sys/kernel/core_pattern",
+		"/proc/sysrq-trigger",
 	};
 	static const char *const types[] = {
-	        "cgroup",   "cgroup2",     "debugfs",  "tracefs",  "securityfs",
-	        "sysfs",    "bpf",         "fusectl",  "configfs", "pstore",
-	        "efivarfs", "binfmt_misc", "devtmpfs", "devpts",   "mqueue",
+		"cgroup",   "cgroup2",	   "debugfs",  "tracefs",  "securityfs",
+		"sysfs",    "bpf",	   "fusectl",  "configfs", "pstore",
+		"efivarfs", "binfmt_misc", "devtmpfs", "devpts",   "mqueue",
 	};
 	char text[16384];
 	size_t i;
@@ -781,7 +783,7 @@ static int case_20(char **words)
 /* The same program where the filter is off: what then still must not work. */
 static int case_order(char **words)
 {
-	struct ifreq request = {.ifr_name = "lo"};
+	struct ifreq request = { .ifr_name = "lo" };
 	int fd;
 
 	(void)words;
@@ -819,28 +821,28 @@ static int case_nothing(char **words)
 }
 
 const struct attack attacks_kernel[] = {
-        {"1", case_1},
-        {"2", case_2},
-        {"3", case_3},
-        {"4", case_4},
-        {"5", case_5},
-        {"6", case_6},
-        {"7", case_7},
-        {"8-int80", case_8_int80},
-        {"8-x32", case_8_x32},
-        {"9", case_9},
-        {"10", case_10},
-        {"11", case_11},
-        {"12", case_12},
-        {"13", case_13},
-        {"14", case_14},
-        {"15", case_15},
-        {"16", case_16},
-        {"17", case_17},
-        {"18", case_18},
-        {"19", case_19},
-        {"20", case_20},
-        {"order", case_order},
-        {"nothing", case_nothing},
-        {NULL, NULL},
+	{ "1", case_1 },
+	{ "2", case_2 },
+	{ "3", case_3 },
+	{ "4", case_4 },
+	{ "5", case_5 },
+	{ "6", case_6 },
+	{ "7", case_7 },
+	{ "8-int80", case_8_int80 },
+	{ "8-x32", case_8_x32 },
+	{ "9", case_9 },
+	{ "10", case_10 },
+	{ "11", case_11 },
+	{ "12", case_12 },
+	{ "13", case_13 },
+	{ "14", case_14 },
+	{ "15", case_15 },
+	{ "16", case_16 },
+	{ "17", case_17 },
+	{ "18", case_18 },
+	{ "19", case_19 },
+	{ "20", case_20 },
+	{ "order", case_order },
+	{ "nothing", case_nothing },
+	{ NULL, NULL },
 };

@@ -30,7 +30,7 @@ static void touch(char *at, size_t bytes)
 static char *take_memory(size_t bytes)
 {
 	char *at =
-	        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (at == MAP_FAILED) {
 		differs("mmap of %zu bytes: %s", bytes, strerrorname_np(errno));
@@ -94,7 +94,7 @@ static int case_60(char **words)
 	for (i = 0; i < 2000; i++) {
 		bool sockets = i % 2;
 		int rc = sockets ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair)
-		                 : pipe2(pair, O_NONBLOCK);
+				 : pipe2(pair, O_NONBLOCK);
 		int size = 4 << 20;
 
 		if (rc < 0) {
@@ -120,7 +120,7 @@ static int case_61_tables(char **words)
 	for (i = 0; i < count; i++) {
 		/* two pages apart by a table's reach: no huge page can serve them */
 		char *at = mmap((char *)(0x100000000000ul + i * step), 4096, PROT_READ,
-		                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
 		if (at == MAP_FAILED) {
 			want("mapping", -1, ENOMEM);
@@ -139,7 +139,7 @@ static int case_61_mappings(char **words)
 	(void)words;
 	for (i = 0; i < 100000; i++)
 		if (mmap(NULL, 4096, i % 2 ? PROT_READ : PROT_READ | PROT_WRITE,
-		         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) {
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) {
 			want("mapping", -1, ENOMEM);
 			return 0;
 		}
@@ -274,7 +274,7 @@ static int case_67(char **words)
 {
 	size_t bytes = 4 * MIB;
 	char *at =
-	        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	void *map;
 
 	(void)words;
@@ -397,9 +397,9 @@ static int case_on_odd_tree(char **words)
 	static const struct {
 		const char *name;
 		mode_t type;
-	} kinds[] = {{"fifo", S_IFIFO},  {"link", S_IFLNK}, {"loop", S_IFLNK},
-	             {"up", S_IFLNK},    {"shut", S_IFDIR}, {"unreadable", S_IFREG},
-	             {"sparse", S_IFREG}};
+	} kinds[] = { { "fifo", S_IFIFO },  { "link", S_IFLNK }, { "loop", S_IFLNK },
+		      { "up", S_IFLNK },    { "shut", S_IFDIR }, { "unreadable", S_IFREG },
+		      { "sparse", S_IFREG } };
 	struct stat st;
 	size_t i;
 
@@ -408,9 +408,9 @@ static int case_on_odd_tree(char **words)
 		if (lstat(kinds[i].name, &st) < 0)
 			want(kinds[i].name, -1, ENOENT);
 		else if ((st.st_mode & S_IFMT) != kinds[i].type || st.st_uid != 1000 ||
-		         (st.st_mode & 06000))
+			 (st.st_mode & 06000))
 			differs("%s has mode %o, owner %u", kinds[i].name, st.st_mode,
-			        st.st_uid);
+				st.st_uid);
 	}
 	want("made", access("made", X_OK), OK);
 	return 0;
@@ -462,24 +462,24 @@ static int case_on_tree(char **words)
 }
 
 const struct attack attacks_memory[] = {
-        {"58", case_58},
-        {"59", case_59},
-        {"60", case_60},
-        {"61-tables", case_61_tables},
-        {"61-mappings", case_61_mappings},
-        {"61-names", case_61_names},
-        {"61-objects", case_61_objects},
-        {"62", case_62},
-        {"63", case_63},
-        {"64", case_64},
-        {"65", case_65},
-        {"67", case_67},
-        {"70", case_70},
-        {"71", case_71},
-        {"71-children", case_71_children},
-        {"72", case_72},
-        {"build", case_build},
-        {"on-tree", case_on_tree},
-        {"on-odd-tree", case_on_odd_tree},
-        {NULL, NULL},
+	{ "58", case_58 },
+	{ "59", case_59 },
+	{ "60", case_60 },
+	{ "61-tables", case_61_tables },
+	{ "61-mappings", case_61_mappings },
+	{ "61-names", case_61_names },
+	{ "61-objects", case_61_objects },
+	{ "62", case_62 },
+	{ "63", case_63 },
+	{ "64", case_64 },
+	{ "65", case_65 },
+	{ "67", case_67 },
+	{ "70", case_70 },
+	{ "71", case_71 },
+	{ "71-children", case_71_children },
+	{ "72", case_72 },
+	{ "build", case_build },
+	{ "on-tree", case_on_tree },
+	{ "on-odd-tree", case_on_odd_tree },
+	{ NULL, NULL },
 };

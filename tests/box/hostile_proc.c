@@ -134,7 +134,7 @@ static ENDLESS int case_43(char **words)
 
 static int case_44(char **words)
 {
-	static const int signals[] = {SIGSTOP, SIGKILL, SIGTERM, SIGSEGV, SIGTSTP};
+	static const int signals[] = { SIGSTOP, SIGKILL, SIGTERM, SIGSEGV, SIGTSTP };
 	size_t i;
 
 	(void)words;
@@ -195,10 +195,10 @@ static int case_45_group(char **words)
 static void init_files_are_shut(void)
 {
 	static const char *const names[] = {
-	        "mem",       "maps",    "environ",     "auxv",    "fd",        "fd/0",
-	        "fd/3",      "root",    "cwd",         "exe",     "stack",     "syscall",
-	        "smaps",     "io",      "ns/mnt",      "ns/user", "ns/pid",    "task/1/mem",
-	        "map_files", "pagemap", "personality", "fdinfo",  "mountinfo",
+		"mem",	     "maps",	"environ",     "auxv",	  "fd",	       "fd/0",
+		"fd/3",	     "root",	"cwd",	       "exe",	  "stack",     "syscall",
+		"smaps",     "io",	"ns/mnt",      "ns/user", "ns/pid",    "task/1/mem",
+		"map_files", "pagemap", "personality", "fdinfo",  "mountinfo",
 	};
 	char path[64];
 	size_t i;
@@ -212,7 +212,7 @@ static void init_files_are_shut(void)
 
 static int case_46(char **words)
 {
-	struct rlimit limit = {0, 0};
+	struct rlimit limit = { 0, 0 };
 	cpu_set_t set;
 	siginfo_t info;
 	long fd;
@@ -298,11 +298,11 @@ static int case_49(char **words)
 static int case_50_parent(char **words)
 {
 	static const long flags[] = {
-	        CLONE_PARENT | SIGCHLD,
-	        CLONE_PARENT,
-	        CLONE_PARENT | CLONE_UNTRACED | SIGCHLD,
-	        CLONE_PARENT | SIGKILL,
-	        CLONE_PARENT | SIGSTOP,
+		CLONE_PARENT | SIGCHLD,
+		CLONE_PARENT,
+		CLONE_PARENT | CLONE_UNTRACED | SIGCHLD,
+		CLONE_PARENT | SIGKILL,
+		CLONE_PARENT | SIGSTOP,
 	};
 	size_t i;
 
@@ -320,7 +320,7 @@ static int case_50_parent(char **words)
 
 static int case_50_signals(char **words)
 {
-	static const int signals[] = {0, SIGUSR1, 34, 64, SIGCONT};
+	static const int signals[] = { 0, SIGUSR1, 34, 64, SIGCONT };
 	size_t i;
 
 	(void)words;
@@ -344,7 +344,7 @@ static int case_50_signals(char **words)
 
 static void *thread_exec(void *data)
 {
-	char *argv[] = {(char *)"hostile", (char *)"exit", (char *)"5", NULL};
+	char *argv[] = { (char *)"hostile", (char *)"exit", (char *)"5", NULL };
 
 	execve("/t/hostile", argv, environ);
 	return data;
@@ -427,7 +427,7 @@ static int case_51(char **words)
 
 static int case_52(char **words)
 {
-	static const char *const names[] = {"PATH=", "HOME=", "TMPDIR=", "LANG=", "TERM="};
+	static const char *const names[] = { "PATH=", "HOME=", "TMPDIR=", "LANG=", "TERM=" };
 	char **word;
 	size_t i, seen = 0;
 
@@ -455,15 +455,15 @@ static int case_52_limits(char **words)
 		__rlimit_resource_t resource;
 		rlim_t soft, hard; /* RLIM_INFINITY: not looked at */
 	} list[] = {
-	        {"CORE", RLIMIT_CORE, 1, 1}, /* at most */
-	        {"NOFILE", RLIMIT_NOFILE, 1024, 1024},
-	        {"STACK", RLIMIT_STACK, 64 * MIB, 64 * MIB},
-	        {"MEMLOCK", RLIMIT_MEMLOCK, 65536, 65536},
-	        {"MSGQUEUE", RLIMIT_MSGQUEUE, 65536, 65536},
-	        {"SIGPENDING", RLIMIT_SIGPENDING, 256, 256},
-	        {"NICE", RLIMIT_NICE, 0, 0},
-	        {"RTPRIO", RLIMIT_RTPRIO, 0, 0},
-	        {"FSIZE", RLIMIT_FSIZE, 64 * MIB, 64 * MIB},
+		{ "CORE", RLIMIT_CORE, 1, 1 }, /* at most */
+		{ "NOFILE", RLIMIT_NOFILE, 1024, 1024 },
+		{ "STACK", RLIMIT_STACK, 64 * MIB, 64 * MIB },
+		{ "MEMLOCK", RLIMIT_MEMLOCK, 65536, 65536 },
+		{ "MSGQUEUE", RLIMIT_MSGQUEUE, 65536, 65536 },
+		{ "SIGPENDING", RLIMIT_SIGPENDING, 256, 256 },
+		{ "NICE", RLIMIT_NICE, 0, 0 },
+		{ "RTPRIO", RLIMIT_RTPRIO, 0, 0 },
+		{ "FSIZE", RLIMIT_FSIZE, 64 * MIB, 64 * MIB },
 	};
 	struct rlimit got;
 	size_t i;
@@ -473,8 +473,8 @@ static int case_52_limits(char **words)
 		if (getrlimit(list[i].resource, &got) < 0 || got.rlim_cur > list[i].soft ||
 		    got.rlim_max > list[i].hard)
 			differs("%s: %llu, %llu", list[i].name,
-			        (unsigned long long)got.rlim_cur,
-			        (unsigned long long)got.rlim_max);
+				(unsigned long long)got.rlim_cur,
+				(unsigned long long)got.rlim_max);
 		got.rlim_max = RLIM_INFINITY;
 		if (setrlimit(list[i].resource, &got) == 0)
 			differs("%s can be raised", list[i].name);
@@ -493,14 +493,14 @@ static int case_54(char **words)
 
 static int case_55(char **words)
 {
-	struct sched_param real_time = {.sched_priority = 1};
+	struct sched_param real_time = { .sched_priority = 1 };
 	struct {
 		uint32_t size, policy;
 		uint64_t flags;
 		int32_t nice;
 		uint32_t priority;
 		uint64_t runtime, deadline, period;
-	} deadline = {48, 6, 0, 0, 0, 1000000, 10000000, 10000000};
+	} deadline = { 48, 6, 0, 0, 0, 1000000, 10000000, 10000000 };
 
 	(void)words;
 	want("nice -20", setpriority(PRIO_PROCESS, 0, -20), EPERM, EACCES);
@@ -564,31 +564,31 @@ static int case_sleep(char **words)
 }
 
 const struct attack attacks_proc[] = {
-        {"39", case_39},
-        {"39-bomb", case_39_bomb},
-        {"40", case_40},
-        {"41", case_41},
-        {"42", case_42},
-        {"43", case_43},
-        {"44", case_44},
-        {"45", case_45},
-        {"45-all", case_45_all},
-        {"45-group", case_45_group},
-        {"46", case_46},
-        {"47", case_47},
-        {"49", case_49},
-        {"50-parent", case_50_parent},
-        {"50-signals", case_50_signals},
-        {"50-exec", case_50_exec},
-        {"50-leader", case_50_leader},
-        {"exit", case_exit},
-        {"51", case_51},
-        {"52", case_52},
-        {"52-limits", case_52_limits},
-        {"54", case_54},
-        {"55", case_55},
-        {"fence", case_fence},
-        {"stay", case_stay},
-        {"sleep", case_sleep},
-        {NULL, NULL},
+	{ "39", case_39 },
+	{ "39-bomb", case_39_bomb },
+	{ "40", case_40 },
+	{ "41", case_41 },
+	{ "42", case_42 },
+	{ "43", case_43 },
+	{ "44", case_44 },
+	{ "45", case_45 },
+	{ "45-all", case_45_all },
+	{ "45-group", case_45_group },
+	{ "46", case_46 },
+	{ "47", case_47 },
+	{ "49", case_49 },
+	{ "50-parent", case_50_parent },
+	{ "50-signals", case_50_signals },
+	{ "50-exec", case_50_exec },
+	{ "50-leader", case_50_leader },
+	{ "exit", case_exit },
+	{ "51", case_51 },
+	{ "52", case_52 },
+	{ "52-limits", case_52_limits },
+	{ "54", case_54 },
+	{ "55", case_55 },
+	{ "fence", case_fence },
+	{ "stay", case_stay },
+	{ "sleep", case_sleep },
+	{ NULL, NULL },
 };

@@ -19,10 +19,10 @@
 static const struct {
 	const char *number, *name, *promise;
 } rows[] = {
-        {"141b", "the master killed at random moments under load",
-         "programs dead, ready again, nothing left"},
-        {"141c", "a keeper killed at random moments under load",
-         "its own run alone is lost, ready again, nothing left"},
+	{ "141b", "the master killed at random moments under load",
+	  "programs dead, ready again, nothing left" },
+	{ "141c", "a keeper killed at random moments under load",
+	  "its own run alone is lost, ready again, nothing left" },
 };
 
 #define LOADERS 3
@@ -49,14 +49,14 @@ static unsigned dice(unsigned sides)
 static void *loader(void *data)
 {
 	static const struct request mix[] = {
-	        {.arguments = "print", .wait_ms = 500},
-	        {.arguments = "stay", .limits = {.wall_ms = 150}, .wait_ms = 500},
-	        {.arguments = "39-bomb", .limits = {.wall_ms = 100}, .wait_ms = 500},
-	        {.arguments = "77", .wait_ms = 500, .limits = {.disk_bytes = 1 << 20}},
-	        {.arguments = "79 200000", .wait_ms = 500},
+		{ .arguments = "print", .wait_ms = 500 },
+		{ .arguments = "stay", .limits = { .wall_ms = 150 }, .wait_ms = 500 },
+		{ .arguments = "39-bomb", .limits = { .wall_ms = 100 }, .wait_ms = 500 },
+		{ .arguments = "77", .wait_ms = 500, .limits = { .disk_bytes = 1 << 20 } },
+		{ .arguments = "79 200000", .wait_ms = 500 },
 	};
-	static const enum status expected[] = {STATUS_SUCCESS, STATUS_TIMEOUT, STATUS_TIMEOUT,
-	                                       STATUS_SUCCESS, STATUS_SUCCESS};
+	static const enum status expected[] = { STATUS_SUCCESS, STATUS_TIMEOUT, STATUS_TIMEOUT,
+						STATUS_SUCCESS, STATUS_SUCCESS };
 	struct load *load = data;
 
 	while (!load->stop) {
@@ -68,8 +68,8 @@ static void *loader(void *data)
 		if (outcome.end == LAUNCH_DONE && outcome.status != expected[i]) {
 			load->strange++;
 			snprintf(load->text, sizeof load->text, "hostile %s: %s (signal %d)",
-			         mix[i].arguments, job_status_name(outcome.status),
-			         outcome.result.verdict.signal);
+				 mix[i].arguments, job_status_name(outcome.status),
+				 outcome.result.verdict.signal);
 		}
 		if (outcome.end != LAUNCH_DONE)
 			pause_ms(10);
@@ -116,7 +116,7 @@ static pid_t some_keeper(const struct service *service)
 
 static bool kill_master(struct service *service, char *text, size_t size)
 {
-	const struct service_options again = {.slots = LOADERS, .same_place = true};
+	const struct service_options again = { .slots = LOADERS, .same_place = true };
 
 	service_kill(service);
 	if (!nothing_lives(service)) {
@@ -139,10 +139,10 @@ static bool kill_keeper(struct service *service, char *text, size_t size)
 }
 
 static void sweep(struct service *service, size_t row,
-                  bool (*strike)(struct service *, char *, size_t))
+		  bool (*strike)(struct service *, char *, size_t))
 {
 	const unsigned count = times(WRITTEN);
-	struct load load = {.service = service};
+	struct load load = { .service = service };
 	static struct census before;
 	pthread_t threads[LOADERS];
 	char text[400] = "";
@@ -170,7 +170,7 @@ static void sweep(struct service *service, size_t row,
 
 int main(int argc, char **argv)
 {
-	const struct service_options options = {.slots = LOADERS};
+	const struct service_options options = { .slots = LOADERS };
 	static struct service service;
 	char text[400];
 	size_t i;

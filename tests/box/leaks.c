@@ -16,13 +16,13 @@
 static const struct {
 	const char *number, *name, *promise;
 } rows[] = {
-        {"150", "mixed runs again and again", "everything back at the start's count"},
-        {"150b", "growth of the service's processes", "under 1 MiB"},
-        {"150c", "dying control groups", "gone"},
-        {"150d", "the kernel's own memory", "back at the start's amount"},
+	{ "150", "mixed runs again and again", "everything back at the start's count" },
+	{ "150b", "growth of the service's processes", "under 1 MiB" },
+	{ "150c", "dying control groups", "gone" },
+	{ "150d", "the kernel's own memory", "back at the start's amount" },
 };
 
-#define WRITTEN    10000
+#define WRITTEN	   10000
 #define GROWTH_KIB 1024
 #define PARALLEL   4
 
@@ -30,22 +30,23 @@ static const struct {
 	struct request request;
 	enum status status;
 } mix[] = {
-        {{.arguments = "print"}, STATUS_SUCCESS},
-        {{.arguments = "1"}, STATUS_SUCCESS},
-        {{.arguments = "39 64"}, STATUS_SUCCESS},
-        {{.arguments = "41"}, STATUS_SUCCESS},
-        {{.arguments = "58", .limits = {.memory_bytes = 16 * MIB}}, STATUS_MEMORY_LIMIT},
-        {{.arguments = "70", .limits = {.cpu_ms = 30}}, STATUS_TIMEOUT},
-        {{.arguments = "stay", .limits = {.wall_ms = 30}}, STATUS_TIMEOUT},
-        {{.arguments = "78 stdout", .limits = {.output_bytes = 65536}}, STATUS_OUTPUT_LIMIT},
-        {{.arguments = "79 1048576"}, STATUS_SUCCESS},
-        {{.arguments = "24", .collect = "good absolute relative"}, STATUS_SUCCESS},
-        {{.arguments = "60"}, STATUS_SUCCESS},
-        {{.arguments = "164-inside"}, STATUS_SUCCESS},
-        {{.arguments = "39-bomb", .limits = {.wall_ms = 60}}, STATUS_TIMEOUT},
-        {{.arguments = "45-group"}, STATUS_RUNTIME_ERROR},
-        {{.arguments = "nothing", .options = "x", .language = "two", .is_build = true},
-         STATUS_SUCCESS},
+	{ { .arguments = "print" }, STATUS_SUCCESS },
+	{ { .arguments = "1" }, STATUS_SUCCESS },
+	{ { .arguments = "39 64" }, STATUS_SUCCESS },
+	{ { .arguments = "41" }, STATUS_SUCCESS },
+	{ { .arguments = "58", .limits = { .memory_bytes = 16 * MIB } }, STATUS_MEMORY_LIMIT },
+	{ { .arguments = "70", .limits = { .cpu_ms = 30 } }, STATUS_TIMEOUT },
+	{ { .arguments = "stay", .limits = { .wall_ms = 30 } }, STATUS_TIMEOUT },
+	{ { .arguments = "78 stdout", .limits = { .output_bytes = 65536 } },
+	  STATUS_OUTPUT_LIMIT },
+	{ { .arguments = "79 1048576" }, STATUS_SUCCESS },
+	{ { .arguments = "24", .collect = "good absolute relative" }, STATUS_SUCCESS },
+	{ { .arguments = "60" }, STATUS_SUCCESS },
+	{ { .arguments = "164-inside" }, STATUS_SUCCESS },
+	{ { .arguments = "39-bomb", .limits = { .wall_ms = 60 } }, STATUS_TIMEOUT },
+	{ { .arguments = "45-group" }, STATUS_RUNTIME_ERROR },
+	{ { .arguments = "nothing", .options = "x", .language = "two", .is_build = true },
+	  STATUS_SUCCESS },
 };
 
 static unsigned wrong;
@@ -53,24 +54,24 @@ static unsigned wrong;
 /* A handful at the same time; what may end in more than one way is only run. */
 static void one_round(const struct service *service, unsigned turn)
 {
-	struct live live[PARALLEL] = {0};
+	struct live live[PARALLEL] = { 0 };
 	unsigned i;
 
 	for (i = 0; i < PARALLEL; i++)
 		live_start(&live[i], service,
-		           &mix[(turn * PARALLEL + i) % ARRAY_LEN(mix)].request);
+			   &mix[(turn * PARALLEL + i) % ARRAY_LEN(mix)].request);
 	for (i = 0; i < PARALLEL; i++) {
 		const size_t row = (turn * PARALLEL + i) % ARRAY_LEN(mix);
 		const struct outcome *outcome = &live[i].outcome;
 
 		live_join(&live[i]);
 		if (outcome->end != LAUNCH_DONE || (outcome->status != mix[row].status &&
-		                                    strcmp(mix[row].request.arguments, "60"))) {
+						    strcmp(mix[row].request.arguments, "60"))) {
 			if (wrong++ < 5)
 				tap_note("hostile %s: %s, %s (signal %d): %s",
-				         mix[row].request.arguments, end_name(outcome->end),
-				         job_status_name(outcome->status),
-				         outcome->result.verdict.signal, outcome->err.text);
+					 mix[row].request.arguments, end_name(outcome->end),
+					 job_status_name(outcome->status),
+					 outcome->result.verdict.signal, outcome->err.text);
 		}
 		outcome_done(&live[i].outcome);
 	}
@@ -164,8 +165,8 @@ static void soak(struct service *service)
 	good = census_settled(service, &before);
 	/* others on this machine make groups and use memory too: hence the slack,
 	 * far below what a leak in each run would come to */
-	groups = (struct bound){service, dying_groups(service) + 30 + runs / 20};
-	slab = (struct bound){service, slab_kib() + 65536 + runs * 2};
+	groups = (struct bound){ service, dying_groups(service) + 30 + runs / 20 };
+	slab = (struct bound){ service, slab_kib() + 65536 + runs * 2 };
 	many_rounds(service, runs);
 	good = good && slots_work(service, text, sizeof text) &&
 	       census_returns(service, &before, text, sizeof text);
@@ -173,17 +174,17 @@ static void soak(struct service *service)
 		tap_note("%s; %u runs went wrong", text, wrong);
 	census_take(service, &after);
 	if (!tap_ok(growth_kib(&before, &after) < GROWTH_KIB, "%s %s", rows[1].number,
-	            rows[1].name))
+		    rows[1].name))
 		tap_note("%llu KiB", (unsigned long long)growth_kib(&before, &after));
 	if (!tap_ok(until(groups_gone, &groups, PATIENCE_MS), "%s %s", rows[2].number,
-	            rows[2].name))
+		    rows[2].name))
 		tap_note("%llu groups, at most %llu expected",
-		         (unsigned long long)dying_groups(service),
-		         (unsigned long long)groups.most);
+			 (unsigned long long)dying_groups(service),
+			 (unsigned long long)groups.most);
 	if (!tap_ok(until(slab_back, &slab, PATIENCE_MS), "%s %s", rows[3].number,
-	            rows[3].name))
+		    rows[3].name))
 		tap_note("%llu KiB, at most %llu expected", (unsigned long long)slab_kib(),
-		         (unsigned long long)slab.most);
+			 (unsigned long long)slab.most);
 }
 
 int main(int argc, char **argv)
@@ -206,8 +207,8 @@ int main(int argc, char **argv)
 			extent = EXTENT_GUEST;
 	}
 	ground_make();
-	if (tap_ok(service_start(&(struct service_options){0}, &service, text, sizeof text),
-	           "150 it starts")) {
+	if (tap_ok(service_start(&(struct service_options){ 0 }, &service, text, sizeof text),
+		   "150 it starts")) {
 		soak(&service);
 		tap_ok(service_stop(&service) == 0, "150 it ends well");
 	} else {

@@ -28,14 +28,14 @@
 static const struct {
 	const char *number, *name, *promise;
 } rows[] = {
-        {"003c", "with the filter off",
-         "EPERM for mounts, host name, interfaces; ENOSPC for a user namespace"},
-        {"003d", "with every capability of the box's user namespace", "the same"},
-        {"003e", "owner of the namespaces", "the host's user namespace"},
-        {"003f", "credentials of the box's init", "SETUID, SETGID and KILL alone"},
+	{ "003c", "with the filter off",
+	  "EPERM for mounts, host name, interfaces; ENOSPC for a user namespace" },
+	{ "003d", "with every capability of the box's user namespace", "the same" },
+	{ "003e", "owner of the namespaces", "the host's user namespace" },
+	{ "003f", "credentials of the box's init", "SETUID, SETGID and KILL alone" },
 };
 
-static const char *const namespaces[] = {"mnt", "pid", "ipc", "uts", "net", "cgroup", "time"};
+static const char *const namespaces[] = { "mnt", "pid", "ipc", "uts", "net", "cgroup", "time" };
 
 static int open_ns(pid_t pid, const char *name)
 {
@@ -66,9 +66,9 @@ static void owners(pid_t pid)
 
 		if (owner < 0 || !same_file(owner, host) || same_file(ns, ours)) {
 			tap_note("%s: %s", namespaces[i],
-			         owner < 0             ? strerror(errno)
-			         : same_file(ns, ours) ? "is the host's own"
-			                               : "is owned by another user namespace");
+				 owner < 0	       ? strerror(errno)
+				 : same_file(ns, ours) ? "is the host's own"
+						       : "is owned by another user namespace");
 			good = false;
 		}
 	}
@@ -87,9 +87,9 @@ static int refused(const char *what, long rc)
 
 static int attack_with_capabilities(pid_t pid)
 {
-	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct data[2];
-	struct ifreq request = {.ifr_name = "lo"};
+	struct ifreq request = { .ifr_name = "lo" };
 	int user = open_ns(pid, "user"), ns[ARRAY_LEN(namespaces)], bad = 0, fd;
 	size_t i;
 
@@ -161,8 +161,8 @@ static void init_credentials(pid_t program, bool filtered)
 {
 	const pid_t init = (pid_t)status_field(program, "\nPPid:\t", 10);
 	const uint64_t most = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_KILL;
-	static const char *const sets[] = {"\nCapInh:\t", "\nCapPrm:\t", "\nCapEff:\t",
-	                                   "\nCapBnd:\t", "\nCapAmb:\t"};
+	static const char *const sets[] = { "\nCapInh:\t", "\nCapPrm:\t", "\nCapEff:\t",
+					    "\nCapBnd:\t", "\nCapAmb:\t" };
 	bool good = true;
 	size_t i;
 
@@ -172,7 +172,7 @@ static void init_credentials(pid_t program, bool filtered)
 
 		if ((of_init & ~most) || of_program) {
 			tap_note("%.6s: init %llx, program %llx", sets[i] + 1,
-			         (unsigned long long)of_init, (unsigned long long)of_program);
+				 (unsigned long long)of_init, (unsigned long long)of_program);
 			good = false;
 		}
 	}
@@ -182,14 +182,14 @@ static void init_credentials(pid_t program, bool filtered)
 		good = false;
 	}
 	if (filtered && (status_field(init, "\nSeccomp:\t", 10) != 2 ||
-	                 status_field(program, "\nSeccomp:\t", 10) != 2)) {
+			 status_field(program, "\nSeccomp:\t", 10) != 2)) {
 		tap_note("no filter");
 		good = false;
 	}
 	if (status_field(init, "\nUid:\t", 10) == status_field(program, "\nUid:\t", 10) ||
 	    status_field(init, "\nUid:\t", 10) == 0) {
 		tap_note("init is user %llu",
-		         (unsigned long long)status_field(init, "\nUid:\t", 10));
+			 (unsigned long long)status_field(init, "\nUid:\t", 10));
 		good = false;
 	}
 	tap_ok(good, "%s %s", rows[3].number, rows[3].name);
@@ -197,21 +197,21 @@ static void init_credentials(pid_t program, bool filtered)
 
 static void with_filter_off(const struct service *service)
 {
-	const struct request request = {.arguments = "order"};
+	const struct request request = { .arguments = "order" };
 	struct outcome outcome;
 
 	box_run(service, &request, &outcome);
 	if (!tap_ok(outcome.status == STATUS_SUCCESS && strstr(outcome.out, "as promised"),
-	            "%s %s", rows[0].number, rows[0].name))
+		    "%s %s", rows[0].number, rows[0].name))
 		tap_note("%s, %s: %.500s", end_name(outcome.end),
-		         job_status_name(outcome.status), outcome.out);
+			 job_status_name(outcome.status), outcome.out);
 	outcome_done(&outcome);
 }
 
 static void look_into_a_run(const struct service *service, bool filtered)
 {
-	const struct request request = {.arguments = "stay"};
-	struct live live = {0};
+	const struct request request = { .arguments = "stay" };
+	struct live live = { 0 };
 	pid_t pid;
 
 	live_start(&live, service, &request);
@@ -229,9 +229,9 @@ static void look_into_a_run(const struct service *service, bool filtered)
 
 int main(int argc, char **argv)
 {
-	static const char *const environment[] = {"SANDPOOL_TEST_NO_FILTER=1", NULL};
-	struct service_options off = {.slots = 2, .environment = environment};
-	const struct service_options on = {.slots = 2};
+	static const char *const environment[] = { "SANDPOOL_TEST_NO_FILTER=1", NULL };
+	struct service_options off = { .slots = 2, .environment = environment };
+	const struct service_options on = { .slots = 2 };
 	static struct service service;
 	char text[400];
 	size_t i;
@@ -244,7 +244,7 @@ int main(int argc, char **argv)
 	ground_make();
 	off.program = ground.faults;
 	if (tap_ok(service_start(&off, &service, text, sizeof text),
-	           "003c the test build starts without its filter")) {
+		   "003c the test build starts without its filter")) {
 		with_filter_off(&service);
 		look_into_a_run(&service, false);
 		tap_ok(service_stop(&service) == 0, "003c it ends well");
@@ -252,7 +252,7 @@ int main(int argc, char **argv)
 		tap_note("%s", text);
 	}
 	if (tap_ok(service_start(&on, &service, text, sizeof text),
-	           "003e the real build starts")) {
+		   "003e the real build starts")) {
 		look_into_a_run(&service, true);
 		tap_ok(service_stop(&service) == 0, "003e it ends well");
 	}

@@ -17,17 +17,17 @@
 static const struct {
 	const char *number, *name, *promise;
 } rows[] = {
-        {"164c", "users and namespaces of two live slots", "all different"},
-        {"164d", "each of two live slots sends, each listens", "no bit passes"},
-        {"164e", "from a run to the next in one slot", "no bit passes"},
-        {"164f", "locks of a killed run in the same slot", "free"},
-        {"164g", "namespaces of two runs in one slot", "new ones, but for net and user"},
-        {"164h", "counters of the run after a large one", "start at nothing"},
+	{ "164c", "users and namespaces of two live slots", "all different" },
+	{ "164d", "each of two live slots sends, each listens", "no bit passes" },
+	{ "164e", "from a run to the next in one slot", "no bit passes" },
+	{ "164f", "locks of a killed run in the same slot", "free" },
+	{ "164g", "namespaces of two runs in one slot", "new ones, but for net and user" },
+	{ "164h", "counters of the run after a large one", "start at nothing" },
 };
 #define NAME(i) rows[i].number, rows[i].name
 
-static const char *const namespaces[] = {"mnt", "pid",    "ipc",  "uts",
-                                         "net", "cgroup", "time", "user"};
+static const char *const namespaces[] = { "mnt", "pid",	   "ipc",  "uts",
+					  "net", "cgroup", "time", "user" };
 #define NAMESPACES ARRAY_LEN(namespaces)
 
 struct identity {
@@ -57,7 +57,7 @@ static bool identify(pid_t pid, struct identity *ret)
 
 static bool promised_by(const struct service *service, const char *arguments)
 {
-	const struct request request = {.arguments = arguments};
+	const struct request request = { .arguments = arguments };
 	struct outcome outcome;
 	bool good;
 
@@ -65,7 +65,7 @@ static bool promised_by(const struct service *service, const char *arguments)
 	good = outcome.status == STATUS_SUCCESS && strstr(outcome.out, "as promised");
 	if (!good)
 		tap_note("hostile %s: %s: %.400s", arguments, job_status_name(outcome.status),
-		         outcome.out);
+			 outcome.out);
 	outcome_done(&outcome);
 	return good;
 }
@@ -79,10 +79,10 @@ static void end(struct live *live)
 
 static void identities(const struct service *service)
 {
-	static const struct request requests[2] = {{.arguments = "stay one"},
-	                                           {.arguments = "stay other"}};
-	static const char *const words[2] = {"one", "other"};
-	struct live live[2] = {0};
+	static const struct request requests[2] = { { .arguments = "stay one" },
+						    { .arguments = "stay other" } };
+	static const char *const words[2] = { "one", "other" };
+	struct live live[2] = { 0 };
 	struct identity who[2];
 	bool good = true;
 	size_t i;
@@ -108,8 +108,8 @@ static void identities(const struct service *service)
 
 static void both_ways(const struct service *service)
 {
-	static const struct request sender = {.arguments = "164 send"};
-	struct live live = {0};
+	static const struct request sender = { .arguments = "164 send" };
+	struct live live = { 0 };
 	bool good = true;
 	unsigned i, count = times(100);
 
@@ -125,7 +125,7 @@ static void both_ways(const struct service *service)
 
 static void run_after_run(const struct service *service)
 {
-	const struct request sender = {.arguments = "164 send", .limits = {.wall_ms = 200}};
+	const struct request sender = { .arguments = "164 send", .limits = { .wall_ms = 200 } };
 	unsigned count = times(1000), i;
 	struct outcome outcome;
 	bool good = true;
@@ -142,7 +142,7 @@ static void run_after_run(const struct service *service)
 
 static void locks_after_a_kill(const struct service *service)
 {
-	const struct request holder = {.arguments = "37 stay", .limits = {.wall_ms = 300}};
+	const struct request holder = { .arguments = "37 stay", .limits = { .wall_ms = 300 } };
 	struct outcome outcome;
 	bool good;
 
@@ -156,14 +156,14 @@ static void locks_after_a_kill(const struct service *service)
  * again means the namespace itself. */
 static void fresh_namespaces(const struct service *service)
 {
-	static const struct request request = {.arguments = "stay"};
+	static const struct request request = { .arguments = "stay" };
 	int held[NAMESPACES];
 	struct identity who[2];
 	bool good = true;
 	size_t i, k;
 
 	for (i = 0; i < 2; i++) {
-		struct live live = {0};
+		struct live live = { 0 };
 		pid_t pid;
 
 		live_start(&live, service, &request);
@@ -191,12 +191,12 @@ static void fresh_namespaces(const struct service *service)
 
 static void fresh_counters(const struct service *service)
 {
-	const struct request large = {.arguments = "64 209715200",
-	                              .limits = {.memory_bytes = 256 * MIB}};
-	const struct request spin = {.arguments = "70", .limits = {.cpu_ms = 300}};
-	const struct request small = {.arguments = "print"};
-	const struct request *const requests[] = {&large, &spin, &small};
-	struct usage usage = {0};
+	const struct request large = { .arguments = "64 209715200",
+				       .limits = { .memory_bytes = 256 * MIB } };
+	const struct request spin = { .arguments = "70", .limits = { .cpu_ms = 300 } };
+	const struct request small = { .arguments = "print" };
+	const struct request *const requests[] = { &large, &spin, &small };
+	struct usage usage = { 0 };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(requests); i++) {
@@ -207,19 +207,19 @@ static void fresh_counters(const struct service *service)
 		outcome_done(&outcome);
 	}
 	if (!tap_ok((usage.memory_peak_bytes == USAGE_UNKNOWN ||
-	             usage.memory_peak_bytes < 32 * MIB) &&
-	                    usage.cpu_us < 200000 &&
-	                    (usage.processes_peak == USAGE_UNKNOWN || usage.processes_peak < 8),
-	            "%s %s", NAME(5)))
+		     usage.memory_peak_bytes < 32 * MIB) &&
+			    usage.cpu_us < 200000 &&
+			    (usage.processes_peak == USAGE_UNKNOWN || usage.processes_peak < 8),
+		    "%s %s", NAME(5)))
 		tap_note("peak %llu bytes, %llu us, %llu processes",
-		         (unsigned long long)usage.memory_peak_bytes,
-		         (unsigned long long)usage.cpu_us,
-		         (unsigned long long)usage.processes_peak);
+			 (unsigned long long)usage.memory_peak_bytes,
+			 (unsigned long long)usage.cpu_us,
+			 (unsigned long long)usage.processes_peak);
 }
 
 int main(int argc, char **argv)
 {
-	const struct service_options two = {.slots = 2}, one = {.slots = 1};
+	const struct service_options two = { .slots = 2 }, one = { .slots = 1 };
 	static struct service service;
 	char text[400];
 	size_t i;

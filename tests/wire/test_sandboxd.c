@@ -96,138 +96,172 @@ static void empty(struct parcel *p)
 {
 	p->size = 0;
 }
+
 static void cut_short(struct parcel *p)
 {
 	p->size = 10;
 }
+
 static void one_less(struct parcel *p)
 {
 	p->size--;
 }
+
 static void one_more(struct parcel *p)
 {
 	p->size++;
 }
+
 static void huge(struct parcel *p)
 {
 	p->size = 150 << 10;
 }
+
 static void head_alone(struct parcel *p)
 {
 	p->size = sizeof(struct wire_head);
 }
+
 static void bad_magic(struct parcel *p)
 {
 	p->u.run.head.magic++;
 }
+
 static void bad_version(struct parcel *p)
 {
 	p->u.run.head.version++;
 }
+
 static void type_verdict(struct parcel *p)
 {
 	p->u.run.head.type = WIRE_VERDICT;
 }
+
 static void type_unknown(struct parcel *p)
 {
 	p->u.run.head.type = 99;
 }
+
 static void bad_head_size(struct parcel *p)
 {
 	p->u.run.head.size++;
 }
+
 static void bad_head_zero(struct parcel *p)
 {
 	p->u.run.head.zero = 1;
 }
+
 static void bad_id(struct parcel *p)
 {
 	strcpy(p->u.run.id, "../../x");
 }
+
 static void control_in_id(struct parcel *p)
 {
 	strcpy(p->u.run.id, "a\nb\033[");
 }
+
 static void endless_id(struct parcel *p)
 {
 	memset(p->u.run.id, 'a', sizeof p->u.run.id);
 }
+
 static void bad_language(struct parcel *p)
 {
 	strcpy(p->u.run.language, "../native");
 }
+
 static void no_language(struct parcel *p)
 {
 	p->u.run.language[0] = '\0';
 }
+
 static void unknown_language(struct parcel *p)
 {
 	strcpy(p->u.run.language, "klingon");
 }
+
 static void other_image(struct parcel *p)
 {
 	strcpy(p->u.run.language, "sh");
 }
+
 static void no_such_stage(struct parcel *p)
 {
 	p->u.run.stage = STAGE_BUILD;
 }
+
 static void bad_stage(struct parcel *p)
 {
 	p->u.run.stage = 77;
 }
+
 static void bad_padding(struct parcel *p)
 {
 	p->u.run.zero[3] = 1;
 }
+
 static void bad_flags(struct parcel *p)
 {
 	p->u.run.flags = 0x80000000u;
 }
+
 static void keep_on_run(struct parcel *p)
 {
 	p->u.run.flags = WIRE_KEEP_TREE;
 }
+
 static void no_tree(struct parcel *p)
 {
 	p->u.run.flags = WIRE_ON_TREE;
 }
+
 static void other_table(struct parcel *p)
 {
 	p->u.run.table_hash[0] ^= 1;
 }
+
 static void no_memory(struct parcel *p)
 {
 	p->u.run.limits.memory_bytes = 0;
 }
+
 static void no_bounds(struct parcel *p)
 {
 	p->u.run.limits.wall_ms = UINT64_MAX;
 }
+
 static void small_reserve(struct parcel *p)
 {
 	p->u.run.reserve_bytes = 1;
 }
+
 static void huge_reserve(struct parcel *p)
 {
 	p->u.run.reserve_bytes = UINT64_MAX;
 }
+
 static void other_payload_size(struct parcel *p)
 {
 	p->u.run.payload_bytes++;
 }
+
 static void huge_payload(struct parcel *p)
 {
 	p->u.run.payload_bytes = UINT64_MAX;
 }
+
 static void many_files(struct parcel *p)
 {
 	p->u.run.files_count = UINT32_MAX;
 }
+
 static void many_words(struct parcel *p)
 {
 	p->u.run.arguments_count = 100000;
 }
+
 static void many_collects(struct parcel *p)
 {
 	p->u.run.collect_count = UINT32_MAX;
@@ -258,6 +292,7 @@ static void no_fds(struct parcel *p)
 {
 	p->fds_count = 0;
 }
+
 static void three_fds(struct parcel *p)
 {
 	p->fds_count = 3;
@@ -273,10 +308,12 @@ static void five_fds(struct parcel *p)
 {
 	more_fds(p, 5);
 }
+
 static void eight_fds(struct parcel *p)
 {
 	more_fds(p, 8);
 }
+
 static void thirty_fds(struct parcel *p)
 {
 	more_fds(p, 30);
@@ -305,14 +342,17 @@ static void unsealed_payload(struct parcel *p)
 {
 	payload_like(p, 0);
 }
+
 static void growing_payload(struct parcel *p)
 {
 	payload_like(p, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_SEAL);
 }
+
 static void writable_payload(struct parcel *p)
 {
 	payload_like(p, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
 }
+
 static void unsealed_stdin(struct parcel *p)
 {
 	swap_fd(p, WIRE_FD_STDIN, unsealed("x", 1, 0));
@@ -338,18 +378,22 @@ static void stdout_read_end(struct parcel *p)
 {
 	swap_fd(p, WIRE_FD_STDOUT, dup(p->ends[0]));
 }
+
 static void stderr_read_end(struct parcel *p)
 {
 	swap_fd(p, WIRE_FD_STDERR, dup(p->ends[1]));
 }
+
 static void stdin_write_end(struct parcel *p)
 {
 	swap_fd(p, WIRE_FD_STDIN, dup(p->fds[WIRE_FD_STDOUT]));
 }
+
 static void stdout_socket(struct parcel *p)
 {
 	swap_fd(p, WIRE_FD_STDOUT, socket(AF_UNIX, SOCK_STREAM, 0));
 }
+
 static void stdout_file(struct parcel *p)
 {
 	swap_fd(p, WIRE_FD_STDOUT, unsealed("x", 1, 0));
@@ -361,10 +405,11 @@ static void lying_counts(struct parcel *p)
 {
 	p->u.run.files_count = 40;
 }
+
 static void lying_lengths(struct parcel *p)
 {
-	static const char bytes[32] = {4,   0,   0,      0,      'm',    'a',
-	                               'i', 'n', '\xff', '\xff', '\xff', '\xff'};
+	static const char bytes[32] = { 4,   0,	  0,	  0,	  'm',	  'a',
+					'i', 'n', '\xff', '\xff', '\xff', '\xff' };
 
 	swap_fd(p, WIRE_FD_PAYLOAD, io_memfd_sealed("payload", bytes, sizeof bytes));
 	p->u.run.payload_bytes = sizeof bytes;
@@ -380,69 +425,69 @@ static const struct {
 	void (*spoil)(struct parcel *p);
 	unsigned fate; /* enum fate, or enum wire_refusal */
 } rows[] = {
-        {"an empty message", empty, CUT},
-        {"ten bytes", cut_short, CUT},
-        {"a byte too few", one_less, CUT},
-        {"a byte too many", one_more, CUT},
-        {"150 KiB", huge, CUT},
-        {"a head alone", head_alone, CUT},
-        {"junk", junk, CUT},
-        {"another magic", bad_magic, CUT},
-        {"another version", bad_version, CUT},
-        {"a verdict", type_verdict, CUT},
-        {"an unknown type", type_unknown, CUT},
-        {"a wrong size in the head", bad_head_size, CUT},
-        {"a head that is not zero where it must be", bad_head_zero, CUT},
-        {"an id that is a path", bad_id, CUT},
-        {"an id with control characters", control_in_id, CUT},
-        {"an id without an end", endless_id, CUT},
-        {"a language that is a path", bad_language, CUT},
-        {"a language without an end", endless_language, CUT},
-        {"no language", no_language, CUT},
-        {"an unknown language", unknown_language, REFUSED_LANGUAGE},
-        {"a language of another image", other_image, REFUSED_LANGUAGE},
-        {"a stage that the language has not", no_such_stage, REFUSED_LANGUAGE},
-        {"an unknown stage", bad_stage, CUT},
-        {"padding", bad_padding, CUT},
-        {"unknown flags", bad_flags, CUT},
-        {"a run that keeps its tree", keep_on_run, CUT},
-        {"a run on no tree", no_tree, CUT},
-        {"another language table", other_table, REFUSED_RELOAD},
-        {"a limit of zero", no_memory, REFUSED_LIMITS},
-        {"a limit without bounds", no_bounds, REFUSED_LIMITS},
-        {"less reserved than asked for", small_reserve, REFUSED_LIMITS},
-        {"everything reserved", huge_reserve, REFUSED_LIMITS},
-        {"a payload of another size", other_payload_size, CUT},
-        {"a payload beyond all bounds", huge_payload, CUT},
-        {"4,294,967,295 files", many_files, CUT},
-        {"100,000 arguments", many_words, CUT},
-        {"4,294,967,295 results", many_collects, CUT},
-        {"no descriptors", no_fds, CUT},
-        {"three descriptors", three_fds, CUT},
-        {"five descriptors", five_fds, CUT},
-        {"eight descriptors", eight_fds, CUT},
-        {"thirty descriptors", thirty_fds, CUT},
-        {"an unsealed payload", unsealed_payload, CUT},
-        {"a payload that can grow", growing_payload, CUT},
-        {"a payload that can be written", writable_payload, CUT},
-        {"a folder as payload", payload_folder, CUT},
-        {"a file as payload", payload_file, CUT},
-        {"a path as payload", payload_path, CUT},
-        {"an unsealed stdin", unsealed_stdin, CUT},
-        {"a folder as stdin", stdin_folder, CUT},
-        {"a secret file as stdin", stdin_shadow, CUT},
-        {"a device as stdin", stdin_device, CUT},
-        {"a path as stdin", stdin_path, CUT},
-        {"a write end as stdin", stdin_write_end, CUT},
-        {"a read end as stdout", stdout_read_end, CUT},
-        {"a device as stdout", stdout_device, CUT},
-        {"a socket as stdout", stdout_socket, CUT},
-        {"a file as stdout", stdout_file, CUT},
-        {"a folder as stdout", stdout_folder, CUT},
-        {"a read end as stderr", stderr_read_end, CUT},
-        {"a folder as stderr", stderr_folder, CUT},
-        {"counts that lie", lying_counts, NOT_RUN},
-        {"lengths that lie", lying_lengths, NOT_RUN},
+	{ "an empty message", empty, CUT },
+	{ "ten bytes", cut_short, CUT },
+	{ "a byte too few", one_less, CUT },
+	{ "a byte too many", one_more, CUT },
+	{ "150 KiB", huge, CUT },
+	{ "a head alone", head_alone, CUT },
+	{ "junk", junk, CUT },
+	{ "another magic", bad_magic, CUT },
+	{ "another version", bad_version, CUT },
+	{ "a verdict", type_verdict, CUT },
+	{ "an unknown type", type_unknown, CUT },
+	{ "a wrong size in the head", bad_head_size, CUT },
+	{ "a head that is not zero where it must be", bad_head_zero, CUT },
+	{ "an id that is a path", bad_id, CUT },
+	{ "an id with control characters", control_in_id, CUT },
+	{ "an id without an end", endless_id, CUT },
+	{ "a language that is a path", bad_language, CUT },
+	{ "a language without an end", endless_language, CUT },
+	{ "no language", no_language, CUT },
+	{ "an unknown language", unknown_language, REFUSED_LANGUAGE },
+	{ "a language of another image", other_image, REFUSED_LANGUAGE },
+	{ "a stage that the language has not", no_such_stage, REFUSED_LANGUAGE },
+	{ "an unknown stage", bad_stage, CUT },
+	{ "padding", bad_padding, CUT },
+	{ "unknown flags", bad_flags, CUT },
+	{ "a run that keeps its tree", keep_on_run, CUT },
+	{ "a run on no tree", no_tree, CUT },
+	{ "another language table", other_table, REFUSED_RELOAD },
+	{ "a limit of zero", no_memory, REFUSED_LIMITS },
+	{ "a limit without bounds", no_bounds, REFUSED_LIMITS },
+	{ "less reserved than asked for", small_reserve, REFUSED_LIMITS },
+	{ "everything reserved", huge_reserve, REFUSED_LIMITS },
+	{ "a payload of another size", other_payload_size, CUT },
+	{ "a payload beyond all bounds", huge_payload, CUT },
+	{ "4,294,967,295 files", many_files, CUT },
+	{ "100,000 arguments", many_words, CUT },
+	{ "4,294,967,295 results", many_collects, CUT },
+	{ "no descriptors", no_fds, CUT },
+	{ "three descriptors", three_fds, CUT },
+	{ "five descriptors", five_fds, CUT },
+	{ "eight descriptors", eight_fds, CUT },
+	{ "thirty descriptors", thirty_fds, CUT },
+	{ "an unsealed payload", unsealed_payload, CUT },
+	{ "a payload that can grow", growing_payload, CUT },
+	{ "a payload that can be written", writable_payload, CUT },
+	{ "a folder as payload", payload_folder, CUT },
+	{ "a file as payload", payload_file, CUT },
+	{ "a path as payload", payload_path, CUT },
+	{ "an unsealed stdin", unsealed_stdin, CUT },
+	{ "a folder as stdin", stdin_folder, CUT },
+	{ "a secret file as stdin", stdin_shadow, CUT },
+	{ "a device as stdin", stdin_device, CUT },
+	{ "a path as stdin", stdin_path, CUT },
+	{ "a write end as stdin", stdin_write_end, CUT },
+	{ "a read end as stdout", stdout_read_end, CUT },
+	{ "a device as stdout", stdout_device, CUT },
+	{ "a socket as stdout", stdout_socket, CUT },
+	{ "a file as stdout", stdout_file, CUT },
+	{ "a folder as stdout", stdout_folder, CUT },
+	{ "a read end as stderr", stderr_read_end, CUT },
+	{ "a folder as stderr", stderr_folder, CUT },
+	{ "counts that lie", lying_counts, NOT_RUN },
+	{ "lengths that lie", lying_lengths, NOT_RUN },
 };
 
 /* ---- sending it, and what comes back ---- */
@@ -472,8 +517,8 @@ static bool send_parcel(int fd, const struct parcel *p)
 		struct cmsghdr align;
 		char room[CMSG_SPACE(32 * sizeof(int))];
 	} control;
-	struct iovec part = {(void *)(uintptr_t)p->u.raw, p->size};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	struct iovec part = { (void *)(uintptr_t)p->u.raw, p->size };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 
 	if (p->fds_count) {
 		struct cmsghdr *c;
@@ -505,7 +550,7 @@ static void listen_to(int fd, int patience_ms, struct answer *ret)
 
 	memset(ret, 0, sizeof *ret);
 	for (;;) {
-		struct pollfd p = {fd, POLLIN, 0};
+		struct pollfd p = { fd, POLLIN, 0 };
 		ssize_t n;
 
 		if (poll(&p, 1, patience_ms) <= 0)
@@ -584,7 +629,7 @@ static void spoiled(size_t i)
 		listen_to(fd, PATIENCE_MS, &answer);
 		good = fits(&answer, rows[i].fate);
 		snprintf(text, sizeof text, "taken %d, verdict %d, refused %u, hung up %d",
-		         answer.taken, answer.verdict, answer.refused, answer.hung_up);
+			 answer.taken, answer.verdict, answer.refused, answer.hung_up);
 		if (good && rows[i].fate == CUT && p.size > 0 && log_size() == logged) {
 			snprintf(text, sizeof text, "nothing was logged");
 			good = false;
@@ -641,15 +686,15 @@ static void odd_messages(void)
 		enum wire_type type;
 		uint32_t cause;
 	} odd[] = {
-	        {"a stop before anything runs", WIRE_STOP, CAUSE_OUTPUT},
-	        {"a stop with an odd cause", WIRE_STOP, 77},
-	        {"a query at a box", WIRE_QUERY, 0},
-	        {"a taken from a worker", WIRE_TAKEN, 0},
+		{ "a stop before anything runs", WIRE_STOP, CAUSE_OUTPUT },
+		{ "a stop with an odd cause", WIRE_STOP, 77 },
+		{ "a query at a box", WIRE_QUERY, 0 },
+		{ "a taken from a worker", WIRE_TAKEN, 0 },
 	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(odd); i++) {
-		struct wire_stop stop = {.cause = odd[i].cause};
+		struct wire_stop stop = { .cause = odd[i].cause };
 		const size_t size = odd[i].type == WIRE_STOP ? sizeof stop : sizeof stop.head;
 		struct answer answer;
 		int fd = box_socket();
@@ -690,11 +735,11 @@ static void junk_during_a_run(void)
 static void gone(void)
 {
 	static const char *const points[] = {
-	        "a worker gone after the connect",
-	        "a worker gone after the message",
-	        "a worker gone after the answer",
-	        "a worker gone deaf",
-	        "a worker gone dumb",
+		"a worker gone after the connect",
+		"a worker gone after the message",
+		"a worker gone after the answer",
+		"a worker gone deaf",
+		"a worker gone dumb",
 	};
 	size_t i;
 
@@ -712,7 +757,7 @@ static void gone(void)
 		if (i == 4)
 			shutdown(fd, SHUT_WR);
 		if (i == 2) {
-			struct pollfd first = {fd, POLLIN, 0};
+			struct pollfd first = { fd, POLLIN, 0 };
 
 			good = good && poll(&first, 1, PATIENCE_MS) == 1;
 		}
@@ -769,14 +814,14 @@ static void control(void)
 
 int main(void)
 {
-	const struct service_options options = {.slots = 2};
+	const struct service_options options = { .slots = 2 };
 	char text[400];
 	size_t i;
 
 	ground_make();
 	if (!tap_ok(service_start(&options, &service, text, sizeof text) &&
-	                    census_settled(&service, &before),
-	            "sandboxd is ready")) {
+			    census_settled(&service, &before),
+		    "sandboxd is ready")) {
 		tap_note("%s", text);
 		return tap_done();
 	}
@@ -791,7 +836,7 @@ int main(void)
 	control();
 	tap_ok(slots_work(&service, text, sizeof text), "and it goes on");
 	if (!tap_ok(census_returns(&service, &before, text, sizeof text),
-	            "nothing is left of it"))
+		    "nothing is left of it"))
 		tap_note("%s", text);
 	tap_ok(service_stop(&service) == 0, "it ends well");
 	return tap_done();
