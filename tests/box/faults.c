@@ -74,10 +74,10 @@ static enum came try(const struct service *service, size_t i, char *text, size_t
 	enum came came = REFUSED;
 
 	box_run(service, tries[i].request, &outcome);
-	if (outcome.end == LAUNCH_DONE)
+	/* a program that did not start at all is no weaker box either */
+	if (outcome.end == LAUNCH_DONE && !outcome.result.verdict.exec_errno)
 		came = outcome.status == tries[i].status &&
-				       (!tries[i].promises ||
-					strstr(outcome.out, "as promised\n"))
+				       (!tries[i].promises || strstr(outcome.out, "as promised\n"))
 			       ? RIGHT
 			       : WRONG;
 	if (came == WRONG)
