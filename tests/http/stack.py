@@ -297,7 +297,14 @@ class Stack:
         if self in alive:
             alive.remove(self)
         for name in ("nginx", "fcgi", "sandboxd"):
+            process = self.processes.get(name)
             self.end(name)
+            if process:
+                # Each is a session of its own: what it left behind goes too.
+                try:
+                    os.killpg(process.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def __enter__(self):

@@ -359,14 +359,20 @@ def test_103_a_worker_that_dies_is_never_replayed(fresh):
 
 
 def busy_worker(pool):
-    """The worker that holds what the others do not: a box's connection, pipes and files."""
-    held = {}
+    """The worker that holds a connection that it accepted from nginx."""
+    with open("/proc/net/unix") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    # Flags 00010000 is the listening socket itself.
+    accepted = {f"socket:[{row[6]}]" for row in rows
+                if row[-1] == pool.path("run", "run.sock") and row[3] == "00000000"}
     for worker in pool.workers():
         try:
-            held[len(os.listdir(f"/proc/{worker}/fd"))] = worker
+            links = {os.readlink(f"/proc/{worker}/fd/{number}") for number in os.listdir(f"/proc/{worker}/fd")}
         except OSError:
             continue
-    return held[max(held)] if len(held) > 1 and max(held) - min(held) >= 3 else None
+        if accepted & links:
+            return worker
+    return None
 
 
 # ---- 104: descriptors ----
