@@ -58,6 +58,21 @@ static void expand(const struct bare_job *job, enum stage stage, struct command 
 		die("%s: too many words", job->language->id);
 }
 
+/* The image's own, as it stands in its file. */
+static void set_image_environment(const char *path)
+{
+	char line[4096];
+	FILE *file = path ? fopen(path, "re") : NULL;
+
+	while (file && fgets(line, sizeof line, file)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (line[0] != '#' && strchr(line, '='))
+			putenv(strdup(line));
+	}
+	if (file)
+		fclose(file);
+}
+
 static void set_environment(const struct bare_job *job, const char *directory)
 {
 	size_t i;
@@ -65,6 +80,7 @@ static void set_environment(const struct bare_job *job, const char *directory)
 	clearenv();
 	for (i = 0; language_environment[i]; i++)
 		putenv((char *)(uintptr_t)language_environment[i]);
+	set_image_environment(job->environment);
 	for (i = 0; i < job->language->environment.count; i++)
 		putenv(job->language->environment.word[i]);
 	setenv("HOME", directory, 1);
@@ -129,6 +145,8 @@ static double work(const struct bare_job *job, const char *directory)
 	size_t size;
 	int quiet;
 
+	/* the image's file is out of sight later */
+	set_environment(job, job->root ? "/box" : directory);
 	if (job->root)
 		enter_root(job->root, directory);
 	else if (chdir(directory) < 0)
@@ -140,7 +158,6 @@ static double work(const struct bare_job *job, const char *directory)
 	expand(job, STAGE_RUN, &run);
 	if (has_build)
 		expand(job, STAGE_BUILD, &build);
-	set_environment(job, job->root ? "/box" : directory);
 	start = clock_us();
 	if ((has_build && !spawn(build.word, out, &size)) || !spawn(run.word, out, &size))
 		return -1;

@@ -14,6 +14,7 @@ struct bare_job {
 	const struct argv_list *arguments; /* NULL: none */
 	const char *home;		   /* a folder that everybody can reach, for the files */
 	const char *root;		   /* the image to stand in; NULL: the host */
+	const char *environment;	   /* a file of NAME=value lines; NULL: none */
 };
 
 /* Build, if there is one, and run; in microseconds. Negative when it fails or

@@ -197,6 +197,8 @@ double spawner_rate(char *const *argv, unsigned processes, double seconds)
 
 /* ---- a daemon ---- */
 
+const char *daemon_images;
+
 static void write_settings(const struct daemon *daemon, const char *languages, unsigned number,
                            const char *more)
 {
@@ -213,11 +215,12 @@ static void write_settings(const struct daemon *daemon, const char *languages, u
 		die("%s", path);
 	fprintf(file,
 	        "run-directory = \"%s/run\";\nstate-directory = \"%s/state\";\n"
-	        "language-directory = \"%s\";\nimage-directory = \"%s/images\";\n"
+	        "language-directory = \"%s\";\nimage-directory = \"%s%s\";\n"
 	        "worker-user = \"65534\";\nsocket-group = \"65534\";\ncgroup-parent = "
 	        "\"sandpool-bench-%d-%u\";\n"
 	        "box-ids = %u;\n%s\n",
-	        daemon->directory, daemon->directory, languages, daemon->directory,
+	        daemon->directory, daemon->directory, languages,
+	        daemon_images ? daemon_images : daemon->directory, daemon_images ? "" : "/images",
 	        (int)getpid(), number, daemon->box_ids, more);
 	fclose(file);
 }
@@ -432,6 +435,18 @@ void report(const char *key, double value, const char *bound)
 		fprintf(json, "%.4f", value);
 	if (json)
 		fflush(json); /* a child must not write it again */
+}
+
+void report_pair(const char *key, double bare_ms, double box_ms)
+{
+	printf("%-34s %12.3f %12.3f %8.3f\n", key, bare_ms, box_ms, box_ms / bare_ms);
+	fflush(stdout);
+	next_key(key);
+	if (!json)
+		return;
+	fprintf(json, "{ \"bare_ms\": %.4f, \"box_ms\": %.4f, \"ratio\": %.4f }", bare_ms, box_ms,
+		box_ms / bare_ms);
+	fflush(json);
 }
 
 void report_text(const char *key, const char *value)

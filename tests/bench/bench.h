@@ -51,6 +51,7 @@ struct daemon {
 	struct language_table *table;
 	struct wire_info info;
 };
+extern const char *daemon_images; /* its image-directory; NULL: an empty one of its own */
 void daemon_start(struct daemon *daemon, const char *name, const char *binary,
 		  const char *languages, unsigned number, const char *more_settings);
 void daemon_stop(struct daemon *daemon);
@@ -82,6 +83,8 @@ double ask_true(const struct daemon *daemon, const char *language, bool other);
 
 void report_open(const char *json_path);
 void report(const char *key, double value, const char *bound); /* bound NULL: a raw figure */
+/* A row of two times in milliseconds, without a box and in one, and their ratio. */
+void report_pair(const char *key, double bare_ms, double box_ms);
 void report_text(const char *key, const char *value);
 void report_close(void);
 
