@@ -51,7 +51,9 @@ static void on_init(struct attendance *run)
 		run->over = !collects(run);
 		run->collect_until_us = clock_us() + COLLECT_US;
 	} else {
-		/* collected; or init is gone, with all of the box */
+		/* collected; or init has failed, or is gone with all of the box */
+		if (n == sizeof report && report.event == INIT_FAILED)
+			run->report = report;
 		run->over = true;
 	}
 }
@@ -160,6 +162,11 @@ static int judge(struct attendance *run, struct verdict *ret_verdict, struct err
 	group_read(&run->box->group, &state);
 	if (state.oom && !state.oom_ours)
 		return error_set(err, ENOMEM, "killed for memory by a limit above the run's own");
+	if (run->report.event == INIT_FAILED) {
+		*err = run->report.err;
+		err->text[sizeof err->text - 1] = '\0';
+		return -1;
+	}
 	if (!run->ended && run->cause == CAUSE_NONE && !state.oom)
 		return error_set(err, ECHILD, "init died");
 	/* v2 kills for memory by itself, init included */

@@ -48,21 +48,18 @@ static uint64_t timeval_us(const struct timeval *tv)
  * moment of the exec, or the reason of a failure, is simply left in a variable:
  * by the time that we run again, a short program may be over. */
 static pid_t start(const struct init_job *job, const struct stage_files *files,
-		   volatile int *ret_errno, volatile uint64_t *ret_exec_us)
+		   volatile struct stage_start *ret_start)
 {
-	pid_t pid;
+	pid_t pid = vfork();
 
-	*ret_errno = 0;
-	*ret_exec_us = clock_us();
-	pid = vfork();
 	if (pid == 0) {
-		int code = stage_exec(job, files, ret_exec_us);
-
-		*ret_errno = code ? code : EINVAL;
+		stage_exec(job, files, ret_start);
 		_exit(127);
 	}
-	if (pid < 0)
-		*ret_errno = errno;
+	if (pid < 0) {
+		ret_start->code = errno;
+		ret_start->ours = true;
+	}
 	return pid;
 }
 
@@ -181,7 +178,7 @@ static bool suits_ahead(const struct init_job *job)
 
 /* The program goes to the interpreter that waits; its pid, or 0 when it cannot. */
 static pid_t use_ahead(const struct init_job *job, const struct stage_files *files,
-		       volatile uint64_t *ret_exec_us)
+		       volatile struct stage_start *ret_start)
 {
 	volatile int code = ECHILD;
 	struct ahead_go go;
@@ -199,7 +196,7 @@ static pid_t use_ahead(const struct init_job *job, const struct stage_files *fil
 	while (writer > 0 && wait4(writer, NULL, 0, NULL) < 0 && errno == EINTR)
 		;
 	stage_ahead_limits(&job->limits, &go);
-	*ret_exec_us = clock_us();
+	ret_start->exec_us = clock_us();
 	if (code || io_send(ahead.sock_fd, &go, sizeof go, files->stdio_fd, 3) < 0) {
 		end_ahead();
 		return 0;
@@ -217,25 +214,26 @@ static void serve(int sock_fd, const struct init_job *job, int *fds, size_t fds_
 				     { fds[WIRE_FD_STDIN], fds[WIRE_FD_STDOUT],
 				       fds[WIRE_FD_STDERR] },
 				     job->unpack ? fds[fds_count - 1] : -1 };
-	volatile uint64_t exec_us;
-	volatile int exec_errno = 0;
-	pid_t pid = use_ahead(job, &files, &exec_us);
+	volatile struct stage_start begun = { .exec_us = clock_us() };
+	pid_t pid = use_ahead(job, &files, &begun);
 
-	bool was_ahead = pid > 0;
-
-	if (!was_ahead)
-		pid = start(job, &files, &exec_errno, &exec_us);
-	report.exec_us = exec_us;
+	report.ahead = pid > 0;
+	if (!report.ahead)
+		pid = start(job, &files, &begun);
 	/* our ends must go: the worker's reader waits for the last of them */
 	close_fd(&fds[WIRE_FD_STDIN]);
 	close_fd(&fds[WIRE_FD_STDOUT]);
 	close_fd(&fds[WIRE_FD_STDERR]);
 	if (pid > 0)
 		await(pid, &report);
-	else
-		report.end_us = report.exec_us;
-	report.exec_errno = exec_errno;
-	report.ahead = was_ahead;
+	if (begun.ours) {
+		struct error err = ERROR_INIT;
+
+		error_set(&err, begun.code, "start the program: %s", strerror(begun.code));
+		init_fail(sock_fd, &err);
+	}
+	report.exec_us = begun.exec_us;
+	report.exec_errno = begun.code;
 	say(sock_fd, &report);
 	if (job->collect_count > 0 && fds_count >= WIRE_FD_COUNT) {
 		kill_the_rest();

@@ -59,11 +59,17 @@ struct stage_files {
 	int packed_fd; /* -1: none */
 };
 
+/* What became of the start, in memory that a vfork child shares with init. */
+struct stage_start {
+	uint64_t exec_us; /* the moment before exec */
+	int code;         /* why there was none: an errno */
+	bool ours;        /* ... and it is no doing of the program or its files */
+};
+
 /* In a vfork child: becomes the box user, writes the files, and executes the
- * program. Returns an errno when that failed. ret_exec_us lies in the memory that
- * it shares with init: the moment before exec. */
-int stage_exec(const struct init_job *job, const struct stage_files *files,
-	       volatile uint64_t *ret_exec_us);
+ * program. Returns only when that failed. */
+void stage_exec(const struct init_job *job, const struct stage_files *files,
+		volatile struct stage_start *ret_start);
 
 /* In a fork child: streams the files that the job collects to collect_fd. */
 void stage_collect(const struct init_job *job, int payload_fd, int collect_fd);

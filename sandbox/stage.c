@@ -291,25 +291,41 @@ static int begin(void)
 	return chdir(WORK_DIR) < 0 ? errno : 0;
 }
 
-int stage_exec(const struct init_job *job, const struct stage_files *files,
-	       volatile uint64_t *ret_exec_us)
+static int prepare(const struct init_job *job, const struct stage_files *files)
 {
 	int code = begin();
 
-	if (code)
-		return code;
-	if (files->packed_fd >= 0 && (code = stage_unpack(files->packed_fd)))
-		return code;
-	if ((code = map_payload(job, files->payload_fd)) || (code = write_files(job)) ||
+	if (code || (files->packed_fd >= 0 && (code = stage_unpack(files->packed_fd))) ||
+	    (code = map_payload(job, files->payload_fd)) || (code = write_files(job)) ||
 	    (code = take_words(room.options, job->options_count)) ||
-	    (code = take_words(room.arguments, job->arguments_count)) ||
-	    (code = make_argv(job)))
+	    (code = take_words(room.arguments, job->arguments_count)) || (code = make_argv(job)))
 		return code;
 	make_environment(job);
-	if ((code = set_rlimits(&job->limits)) || (code = place_stdio(files->stdio_fd)))
+	if ((code = set_rlimits(&job->limits)))
 		return code;
-	*ret_exec_us = clock_us();
-	return execute();
+	return place_stdio(files->stdio_fd);
+}
+
+/* Files that do not fit into the disk that was asked for, and words that no exec
+ * takes, are the client's; whatever else goes wrong before exec is ours. */
+static bool clients_doing(int code)
+{
+	return code == ENOSPC || code == EDQUOT || code == EFBIG || code == E2BIG;
+}
+
+void stage_exec(const struct init_job *job, const struct stage_files *files,
+		volatile struct stage_start *ret_start)
+{
+	int code = prepare(job, files);
+
+	if (code) {
+		ret_start->ours = !clients_doing(code);
+		ret_start->code = code;
+		return;
+	}
+	ret_start->exec_us = clock_us();
+	code = execute();
+	ret_start->code = code ? code : EINVAL;
 }
 
 /* ---- interpreters ahead ---- */
