@@ -227,6 +227,10 @@ static int take_box(struct keeper *k, struct box *ahead, enum box_kind kind,
 {
 	struct box *from = kind == BOX_PLAIN ? &k->warm : ahead->kind == kind ? ahead : NULL;
 
+	/* an interpreter that waits in the other box has the program's user too, and
+	 * would count as one of its processes */
+	if (kind != BOX_PLAIN && k->warm_ahead)
+		end_box(k, &k->warm);
 	if (from && from->slot) {
 		/* the group points at itself nowhere: a box can be moved */
 		*ret_box = *from;
