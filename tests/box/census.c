@@ -37,16 +37,20 @@ static unsigned count_entries(int proc_fd, const char *name)
 	return count;
 }
 
-static unsigned count_lines(int proc_fd, const char *name)
+/* A keeper's mounts are all ours; of the master's those that name our folder: the
+ * host's come and go in its view of them as they do on the host. */
+static unsigned count_mounts(pid_t pid, const char *word)
 {
-	cleanup_close int fd = openat(proc_fd, name, O_RDONLY | O_CLOEXEC);
-	char block[16384];
+	char path[48], line[4096];
 	unsigned count = 0;
-	ssize_t n;
+	FILE *file;
 
-	while (fd >= 0 && (n = read(fd, block, sizeof block)) > 0)
-		for (; n > 0; n--)
-			count += block[n - 1] == '\n';
+	snprintf(path, sizeof path, "/proc/%d/mountinfo", pid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof line, file))
+		count += strstr(line, word) != NULL;
+	if (file)
+		fclose(file);
 	return count;
 }
 
@@ -91,7 +95,7 @@ static void read_holdings(struct process *p)
 	if (fd < 0)
 		return;
 	p->fds = count_entries(fd, "fd");
-	p->mounts = count_lines(fd, "mountinfo");
+	p->mounts = count_mounts(p->pid, "");
 }
 
 #define PROCESSES_MAX 8192
@@ -368,7 +372,7 @@ void census_take(const struct service *service, struct census *ret_census)
 			   ret_census->service_count < CENSUS_MAX) {
 			read_holdings(p);
 			if (p->pid == master) {
-				ret_census->master_mounts = p->mounts;
+				ret_census->master_mounts = count_mounts(p->pid, ground.root);
 				p->mounts = 0;
 			}
 			ret_census->service[ret_census->service_count++] = *p;

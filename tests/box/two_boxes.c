@@ -21,7 +21,7 @@ static const struct {
 	{ "164d", "each of two live slots sends, each listens", "no bit passes" },
 	{ "164e", "from a run to the next in one slot", "no bit passes" },
 	{ "164f", "locks of a killed run in the same slot", "free" },
-	{ "164g", "namespaces of two runs in one slot", "new ones, but for net and user" },
+	{ "164g", "namespaces of two runs in one slot", "new ones, but for net, user and uts" },
 	{ "164h", "counters of the run after a large one", "start at nothing" },
 };
 #define NAME(i) rows[i].number, rows[i].name
@@ -179,8 +179,13 @@ static void fresh_namespaces(const struct service *service)
 		end(&live);
 	}
 	for (k = 0; k < NAMESPACES; k++) {
-		if (good && strcmp(namespaces[k], "net") && strcmp(namespaces[k], "user") &&
-		    who[0].ns[k] == who[1].ns[k]) {
+		/* nothing in these can be changed by a program */
+		if (!strcmp(namespaces[k], "net") || !strcmp(namespaces[k], "user") ||
+		    !strcmp(namespaces[k], "uts")) {
+			close_fd(&held[k]);
+			continue;
+		}
+		if (good && who[0].ns[k] == who[1].ns[k]) {
 			tap_note("the %s namespace is the same", namespaces[k]);
 			good = false;
 		}
