@@ -220,8 +220,8 @@ static void write_settings(const struct daemon *daemon, const char *languages, u
 	        "\"sandpool-bench-%d-%u\";\n"
 	        "box-ids = %u;\n%s\n",
 	        daemon->directory, daemon->directory, languages,
-	        daemon_images ? daemon_images : daemon->directory, daemon_images ? "" : "/images",
-	        (int)getpid(), number, daemon->box_ids, more);
+	        daemon_images ? daemon_images : daemon->directory,
+	        daemon_images ? "" : "/images", (int)getpid(), number, daemon->box_ids, more);
 	fclose(file);
 }
 
@@ -444,8 +444,8 @@ void report_pair(const char *key, double bare_ms, double box_ms)
 	next_key(key);
 	if (!json)
 		return;
-	fprintf(json, "{ \"bare_ms\": %.4f, \"box_ms\": %.4f, \"ratio\": %.4f }", bare_ms, box_ms,
-		box_ms / bare_ms);
+	fprintf(json, "{ \"bare_ms\": %.4f, \"box_ms\": %.4f, \"ratio\": %.4f }", bare_ms,
+	        box_ms, box_ms / bare_ms);
 	fflush(json);
 }
 
@@ -479,6 +479,10 @@ void report_open(const char *json_path)
 	if (io_read_text_at(AT_FDCWD, "/proc/loadavg", load, sizeof load) > 0)
 		load[strcspn(load, "\n")] = '\0';
 	report_text("load_at_start", load);
+	/* others' programs make all of it slower, and what is in groups most */
+	if (strtod(load, NULL) > 0.5)
+		fputs("bench: this machine is not idle: these figures are not to be trusted\n",
+		      stderr);
 }
 
 void report_close(void)
