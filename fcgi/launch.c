@@ -262,7 +262,7 @@ static void pass_output(struct attempt *a, enum launch_stream stream, const char
 static void take_output(struct attempt *a, enum launch_stream stream, size_t most)
 {
 	uint64_t cap = a->stage->limits.output_bytes, *seen = &a->result->seen_bytes[stream];
-	static char bytes[READ_BYTES];
+	static _Thread_local char bytes[READ_BYTES];
 
 	while (most > 0 && !a->finished) {
 		uint64_t left = *seen < cap ? cap - *seen : 0;

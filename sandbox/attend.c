@@ -187,7 +187,10 @@ static int judge(struct attendance *run, struct verdict *ret_verdict, struct err
 	v.usage.system_us = run->ended ? report->system_us : USAGE_UNKNOWN;
 	v.usage.memory_peak_bytes = state.memory_peak_bytes;
 	v.usage.processes_peak = state.processes_peak;
-	if (v.cause == CAUSE_NONE && state.cpu_us > run->stage->run.limits.cpu_ms * 1000)
+	/* the clock of each process may ring before we look at that of the group */
+	if (v.cause == CAUSE_NONE && (state.cpu_us > run->stage->run.limits.cpu_ms * 1000 ||
+				      (!v.exited && v.signal == SIGXCPU &&
+				       state.cpu_us + 100000 > run->stage->run.limits.cpu_ms * 1000)))
 		v.cause = CAUSE_CPU;
 	*ret_verdict = v;
 	return 0;

@@ -26,7 +26,7 @@
 #endif
 
 #define NAMESPACES                                                                              \
-	(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWTIME)
+	(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWTIME)
 
 static pid_t clone_init(struct box *box)
 {

@@ -67,8 +67,8 @@ void box_kill(struct box *box);
  * (steal box->scratch_fd), else goes. */
 int box_finish(struct box *box, int timeout_ms);
 
-/* What every box of the slot inherits from its keeper: a host name in a namespace
- * of its own, and the second fence of limits. Once, at the keeper's start. */
+/* What every box of the slot inherits from its keeper: the host name, and the second
+ * fence of limits. Once, at the keeper's start. */
 int slot_set_once(struct error *err);
 
 /* The slot's user namespace, by a child that lives a moment. */

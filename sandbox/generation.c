@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,9 @@
 #include "common/log.h"
 #include "sandbox/ids.h"
 
-#define BACKLOG_LEAST 16
+#define BACKLOG_LEAST  16
+#define DYING_PAUSE_MS 50
+#define DYING_TRIES    60
 
 static void warn(const char *text)
 {
@@ -48,14 +51,26 @@ int generation_listen(const struct generation *g, const char *name, int backlog,
 {
 	char path[256];
 	gid_t group = (gid_t)-1;
+	unsigned tries = 0;
 	int fd;
 
 	snprintf(path, sizeof path, "%s/%s", g->settings.run_directory, name);
 	if (g->settings.peers[0] && ids_group(g->settings.socket_group, &group, err) < 0)
 		return -1;
-	fd = io_listen_unix(path, SOCK_SEQPACKET, 0600, group, backlog, err);
-	if (fd < 0)
-		return -1;
+	/* The state directory is locked, so whoever listens there is a keeper that has
+	 * not noticed yet that its master was killed: it is about to die. */
+	for (;;) {
+		struct error why = ERROR_INIT;
+
+		fd = io_listen_unix(path, SOCK_SEQPACKET, 0600, group, backlog, &why);
+		if (fd >= 0)
+			break;
+		if (why.code != EADDRINUSE || tries++ == DYING_TRIES) {
+			*err = why;
+			return -1;
+		}
+		poll(NULL, 0, DYING_PAUSE_MS);
+	}
 	/* the worker user owns it; a group only where further peers are configured */
 	if (chown(path, g->peers[1], (gid_t)-1) < 0 ||
 	    chmod(path, g->settings.peers[0] ? 0660 : 0600) < 0) {

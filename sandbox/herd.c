@@ -15,8 +15,7 @@
 #include "sandbox/master.h"
 
 #define RESTART_MS     250   /* before a dead keeper is replaced, doubled each time ... */
-#define RESTART_MAX_MS 15000 /* ... up to this ... */
-#define GOOD_LIFE_MS   10000 /* ... unless it had lived so long */
+#define RESTART_MAX_MS 15000 /* ... up to this, unless it had a box that worked */
 
 static void keeper_child(struct master *m, unsigned slot, int command_fd, int cache_fd)
 {
@@ -80,6 +79,7 @@ static void start_keeper(struct master *m, unsigned slot)
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	atomic_store(&m->shared->row[slot].state, SLOT_STARTING);
 	atomic_store(&m->shared->row[slot].image, keeper->wanted);
+	atomic_store(&m->shared->row[slot].worked, 0);
 	pid = fork();
 	if (pid == 0) {
 		close(ends[1]);
@@ -120,7 +120,8 @@ static void bury_keeper(struct master *m, unsigned slot, int status)
 	close_fd(&keeper->cache_fd);
 	shared_release(m->shared, slot);
 	atomic_store(&m->shared->row[slot].state, SLOT_STARTING);
-	keeper->delay_ms = wanted || clock_ms() >= keeper->started_ms + GOOD_LIFE_MS ? 0
+	/* one that had a box was killed by somebody; one that never had may fail again */
+	keeper->delay_ms = wanted || atomic_load(&m->shared->row[slot].worked) ? 0
 			   : keeper->delay_ms					      ? 2 * keeper->delay_ms
 										      : RESTART_MS;
 	if (keeper->delay_ms > RESTART_MAX_MS)

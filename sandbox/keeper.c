@@ -554,6 +554,7 @@ static bool get_ready(struct keeper *k)
 		end_box(k, &k->warm);
 		return false;
 	}
+	atomic_store(&k->row->worked, 1);
 	atomic_store(&k->config->shared->proven, 1);
 	return true;
 }
@@ -576,6 +577,7 @@ static void prove(struct keeper *k)
 		_exit(1);
 	}
 	end_box(k, &box);
+	atomic_store(&k->row->worked, 1);
 	atomic_store(&k->config->shared->proven, 1);
 }
 

@@ -6,9 +6,9 @@
  *
  *	keeper   root, host pid namespace, its own world of a few mounts
  *	  |      SEQPACKET socket
- *	init     this file, then init.c; pid 1 of new mount, pid, ipc, cgroup and
- *	  |      time namespaces and in the slot's host name and network namespaces,
- *	  |      all owned by the host's user namespace; then in the slot's user one
+ *	init     this file, then init.c; pid 1 of new mount, pid, ipc, uts, cgroup
+ *	  |      and time namespaces and in the slot's network namespace, all owned
+ *	  |      by the host's user namespace; then in the slot's user namespace
  *	program  user 1000 in there, no capability, same filter
  *
  * The user namespace comes last: whatever the program may do in it, it owns

@@ -120,6 +120,7 @@ static void fail_step(const char *name)
 	const struct request request = { .arguments = "print", .wait_ms = 1000 };
 	static struct service service;
 	struct outcome outcome;
+	unsigned looks;
 	bool good;
 
 	snprintf(variable, sizeof variable, "SANDPOOL_TEST_FAIL_STEP=%s", name);
@@ -131,6 +132,8 @@ static void fail_step(const char *name)
 		good = false;
 	}
 	outcome_done(&outcome);
+	for (looks = 0; good && looks < 100 && !service_said(&service, name); looks++)
+		pause_ms(100);
 	if (good && !service_said(&service, name)) {
 		snprintf(text, sizeof text, "the log does not name the step");
 		good = false;

@@ -823,6 +823,11 @@ static struct limits merged(const struct limits *wanted)
 		if (*limit_at(&given, &limit_fields[i]))
 			*limit_at(&limits, &limit_fields[i]) =
 				*limit_at(&given, &limit_fields[i]);
+	/* an emulated guest is many times slower: what is not about time gets more */
+	if (extent == EXTENT_GUEST && !wanted->wall_ms)
+		limits.wall_ms = 60000;
+	if (extent == EXTENT_GUEST && !wanted->cpu_ms)
+		limits.cpu_ms = 60000;
 	return limits;
 }
 
