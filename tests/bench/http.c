@@ -221,6 +221,22 @@ static double time_request(const struct http_request *request, const char *wante
 	return us;
 }
 
+/* Up is a pool when a run went through it. */
+static void await_run(const char *path)
+{
+	struct http_request request = http_post(path, NULL, TRUE_JOB);
+	int tries, status = -1;
+
+	for (tries = 0; tries < 200 && status != 200; tries++) {
+		status = http_exchange(&client, &request, NULL);
+		if (status != 200)
+			pause_us(100000);
+	}
+	if (status != 200)
+		fail_request(&request, status);
+	free(request.text);
+}
+
 /* ---- latency, spaced and interleaved ---- */
 
 /* One thing to measure; wanted as in time_request. */
@@ -795,12 +811,15 @@ static void memory(void)
 	/* two workers, which share them: ten thousand each */
 	pool_start(&small, "small",
 	           "slots = \"1\"; queue = \"1\"; worker-requests = \"100000000\";\n");
+	await_run("/small");
 	for (n = 0; n < number; n++) {
 		bool large = n % 50 == 49;
 		int status = http_exchange(&client, &mixed[large ? 4 : n % 4], NULL);
 
-		if (status != 200)
+		if (status != 200) {
+			fprintf(stderr, "request %u: ", n);
 			fail_request(&mixed[large ? 4 : n % 4], status);
+		}
 		if (n == 100)
 			report("worker_rss_kib_at_start", worker_memory(&small), NULL);
 	}
@@ -855,6 +874,8 @@ int main(int argc, char **argv)
 	report_open(json_path);
 	start_all();
 	http_open(&client, port);
+	await_run("/run");
+	await_run("/plain");
 	report("cgroup_mode", (double)pool.daemon.info.cgroup_mode, "1 v2, 2 hybrid, 3 v1");
 	report("slots", (double)pool.daemon.info.slots, NULL);
 	for (i = 0; i < ARRAY_LEN(parts); i++)
