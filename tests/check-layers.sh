@@ -40,10 +40,10 @@ verdict "libseccomp is known to the two filters" \
 	"$(only seccomp.h sandbox/filter.c sandbox/filter_table.c sandbox/filter_table.h fcgi/confine.c)"
 verdict "no header of ours brings libcgroup" "$(cd "$top_srcdir" && grep -l '#include <libcgroup' ./*/*.h)"
 
-links() { # links PROGRAM: the libraries that it names, without what comes with libc
+links() { # links PROGRAM: the libraries that it names, without what comes with libc or a sanitizer
 	# libtool is not used: the programs are the files themselves
 	LC_ALL=C readelf -d "$top_builddir/$1" | sed -n 's/.*(NEEDED).*\[\(lib[a-z_A-Z0-9+-]*\)\.so.*/\1/p' |
-		grep -vE '^(libc|libm|libpthread|ld-linux.*)$'
+		grep -vE '^(libc|libm|libpthread|ld-linux.*|libasan|libubsan|libgcov)$'
 }
 must_not() { # must_not PROGRAM PATTERN
 	[ -x "$top_builddir/$1" ] || {
