@@ -531,6 +531,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
+	workbench_own_group(argv);
 	log_open("sandpool check", LOG_WARNING);
 	if (settings_load(conf_path, true, &settings, &err) < 0) {
 		fprintf(stderr, "sandpool check: %s\n", err.text);

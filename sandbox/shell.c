@@ -87,6 +87,7 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc)
 		name = argv[optind++];
+	workbench_own_group(argv);
 	log_open("sandpool shell", LOG_NOTICE);
 	if (geteuid() != 0) {
 		fputs("sandpool shell: must be started by root\n", stderr);

@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/io.h"
@@ -28,6 +29,67 @@ static int outside_fd = -1, world_fd = -1;
 static void warn(const char *text)
 {
 	log_event(LOG_WARNING, "%s", text);
+}
+
+/* ---- a control group of our own ---- */
+
+#define IN_SCOPE "SANDPOOL_IN_SCOPE"
+
+static char *const scope_argv[] = {
+	(char *)(uintptr_t)"systemd-run",   (char *)(uintptr_t)"--quiet",
+	(char *)(uintptr_t)"--scope",	    (char *)(uintptr_t)"--collect",
+	(char *)(uintptr_t)"-pDelegate=yes", (char *)(uintptr_t)"-pTasksMax=infinity",
+};
+
+/* Would it work? Said by doing it with a program that does nothing. */
+static bool scope_works(void)
+{
+	char *argv[ARRAY_LEN(scope_argv) + 2] = { NULL };
+	pid_t pid;
+	int status;
+
+	memcpy(argv, scope_argv, sizeof scope_argv);
+	argv[ARRAY_LEN(scope_argv)] = (char *)(uintptr_t)"true";
+	pid = fork();
+	if (pid == 0) {
+		int null_fd = open("/dev/null", O_RDWR);
+
+		dup2(null_fd, STDIN_FILENO);
+		dup2(null_fd, STDOUT_FILENO);
+		dup2(null_fd, STDERR_FILENO);
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return false;
+	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+void workbench_own_group(char **argv)
+{
+	size_t count = 0, i;
+	char **again, path[256];
+	ssize_t size;
+
+	if (geteuid() != 0 || getenv(IN_SCOPE) || access("/run/systemd/system", F_OK) < 0 ||
+	    access("/sys/fs/cgroup/cgroup.controllers", F_OK) < 0)
+		return;
+	while (argv[count])
+		count++;
+	again = calloc(ARRAY_LEN(scope_argv) + count + 1, sizeof *again);
+	size = readlink("/proc/self/exe", path, sizeof path - 1);
+	if (!again || size <= 0 || !scope_works() || setenv(IN_SCOPE, "1", 1) < 0) {
+		free(again);
+		return;
+	}
+	path[size] = '\0';
+	memcpy(again, scope_argv, sizeof scope_argv);
+	again[ARRAY_LEN(scope_argv)] = path;
+	for (i = 1; i < count; i++)
+		again[ARRAY_LEN(scope_argv) + i] = argv[i];
+	execvp(again[0], again);
+	free(again);
 }
 
 static int make_group(struct workbench *bench, const char *name, struct error *err)

@@ -23,6 +23,12 @@ struct workbench {
 	const struct image *taken;
 };
 
+/* A login session's control group is no place to divide: on v2, under systemd, the
+ * program starts again in a scope that is delegated to it. Returns where there is
+ * nothing to do, and also where it cannot be done: what is missing is then said by
+ * whoever misses it. argv: of main(). */
+void workbench_own_group(char **argv);
+
 /* settings must be loaded; name tells the tools' control groups apart. Mounts
  * the images; the host's files stay in sight until workbench_take(). */
 int workbench_open(struct workbench *bench, const char *name, struct error *err);
