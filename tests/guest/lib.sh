@@ -66,3 +66,58 @@ make_entry() {
 	exec 9>&-
 	rm -f "$entry.lock"
 }
+
+# copy_sources DIR: the sources as they stand, without what a build or a checkout adds.
+copy_sources() {
+	mkdir "$1"
+	if git -C "$top_dir" rev-parse --git-dir >/dev/null 2>&1; then
+		git -C "$top_dir" ls-files -z --cached --others --exclude-standard
+	else
+		(cd "$top_dir" && find . -name .cache -prune -o -type f -print0)
+	fi | tar -C "$top_dir" --null --files-from=- --ignore-failed-read -cf - |
+		tar -C "$1" -xf -
+}
+
+tree_hash() {
+	(cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum) |
+		sha256sum | cut -d ' ' -f 1
+}
+
+# ---- TAP of our own and of guests, under one count ----
+
+tap_count=0 tap_failed=0
+
+tap_result() { # tap_result ok|"not ok" NAME
+	tap_count=$((tap_count + 1))
+	[ "$1" = ok ] || tap_failed=$((tap_failed + 1))
+	echo "$1 $tap_count - $2"
+}
+
+# tap_relay GUEST: the guest's TAP on stdin, under our numbers and its name.
+tap_relay() {
+	local guest=$1 line plan=none before=$tap_count
+	while IFS= read -r line; do
+		line=${line%$'\r'}
+		case $line in
+		"ok "* | "not ok "*)
+			[[ $line =~ ^(not ok|ok)\ [0-9]+\ -\ (.*)$ ]] || continue
+			tap_result "${BASH_REMATCH[1]}" "$guest: ${BASH_REMATCH[2]}"
+			;;
+		1..*) plan=${line#1..} ;;
+		*) echo "# $guest: ${line#\# }" ;;
+		esac
+	done
+	if [ "$plan" = $((tap_count - before)) ]; then
+		tap_result ok "$guest: ran to its end"
+	else
+		tap_result "not ok" "$guest: ran to its end"
+		echo "# planned $plan tests, ran $((tap_count - before))"
+	fi
+}
+
+# The plan; fails when a test did.
+tap_end() {
+	echo "1..$tap_count"
+	[ "$tap_failed" = 0 ] || echo "# $tap_failed of $tap_count failed"
+	[ "$tap_failed" = 0 ]
+}
