@@ -123,4 +123,18 @@ verdict "each status is in sandpool-api(7)" "$(
 verdict "each limit is in sandpool-api(7)" "$(
 	sed -n '/^const struct limit_field limit_fields/,/};/s/^	{ "\([a-z_]*\)".*/\1/p' common/job.c |
 		missing_in man/sandpool-api.7 '@')"
+
+# ---- the dashboard ----
+verdict "the dashboard asks only for figures that there are" "$(
+	grep -ohE 'sandpool_[a-z_]+' fcgi/grafana-dashboard.json fcgi/prometheus-alerts.yaml | sort -u |
+		while read -r name; do
+			grep -qE "\"$(printf %s "$name" | sed -E 's/_(bucket|count|sum)$//')[\"{ ]" fcgi/metrics.c || echo "$name"
+		done)"
+verdict "each figure is in the dashboard" "$(
+	grep -ohE '"sandpool_[a-z_]+"' fcgi/metrics.c | tr -d '"' | sort -u | while read -r name; do
+		grep -q "$name" fcgi/grafana-dashboard.json || echo "$name"
+	done)"
+if command -v python3 >/dev/null; then
+	verdict "the dashboard is JSON" "$(python3 -c 'import json; json.load(open("fcgi/grafana-dashboard.json"))' 2>&1)"
+fi
 echo "1..$number"
