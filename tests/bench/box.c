@@ -432,6 +432,27 @@ static void growth(void)
 	daemon_stop(&small);
 }
 
+/* ---- a hundred thousand runs: the last tenth beside the first ---- */
+
+static void tail(void)
+{
+	struct samples first = { 0 }, last = { 0 };
+	unsigned number = runs < RUNS ? 10 * runs : 100000, n;
+
+	for (n = 0; n < number; n++) {
+		double us = ask_true(&warm, "true0", n % 2);
+
+		if (n < number / 10)
+			samples_add(&first, us);
+		else if (n >= number - number / 10)
+			samples_add(&last, us);
+	}
+	report("tail_runs", number, NULL);
+	report("tail_growth", samples_at(&last, 0.5) / samples_at(&first, 0.5), "<= 1.05");
+	free(first.value);
+	free(last.value);
+}
+
 /* ---- main ---- */
 
 /* Before any memory is used: the yardsticks must stay small. */
@@ -474,7 +495,7 @@ int main(int argc, char **argv)
 	} parts[] = {
 		{ "latency", latency },	  { "rates", rates },	  { "bombs", bombs },
 		{ "overshoot", overshoot }, { "capture", capture }, { "growth", growth },
-		{ "idle", idle_memory },
+		{ "idle", idle_memory }, { "tail", tail },
 	};
 	size_t i;
 	int option;
