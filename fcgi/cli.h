@@ -24,8 +24,8 @@ struct cli_list {
 struct cli_options {
 	char *language, *code, *input, *timeout, *expect, *tests, *compare;
 	struct cli_list files, words, limits, collect;
-	bool no_input, time, quiet, json, msgpack, link, check;
-	char *url, *key, *socket, *color;
+	bool no_input, time, quiet, json, msgpack, link, check, missing;
+	char *url, *key, *socket, *color, *conf;
 	bool local, help, version;
 	/* what follows the options */
 	char **operands;

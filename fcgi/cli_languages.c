@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* sandpool languages: the table of languages; with --check, each one's example is run
- * and compared.
+ * and compared; with --missing, what could be installed to have more of them.
  * Runs as: whoever types. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "common/io.h"
+#include "common/language.h"
+#include "common/settings.h"
 #include "fcgi/cli.h"
 #include "fcgi/cli_exchange.h"
 #include "fcgi/cli_table.h"
@@ -109,10 +111,19 @@ static void print_failure(const struct check *check, const json_t *result, const
 		cli_print_diff(STDOUT_FILENO, "# ", json_object_get(example, "output"), output, size);
 }
 
-static void print_verdict(const struct check *check, bool passed)
+/* "ok 3 - python3 (3.11.2, 35.2 ms, 9.1 MiB)" */
+static void print_verdict(const struct check *check, bool passed, const json_t *usage)
 {
-	printf("%s %zu - %s\n", passed ? "ok" : "not ok", check->number,
-	       text_of(check->language, "id"));
+	const char *version = text_of(check->language, "version");
+	const json_t *wall = json_object_get(usage, "wall_ms");
+	char memory[32];
+
+	printf("%s %zu - %s (%s", passed ? "ok" : "not ok", check->number,
+	       text_of(check->language, "id"), *version ? version : "no version");
+	if (json_is_number(wall))
+		printf(", %.1f ms, %s", json_number_value(wall),
+		       table_bytes(usage, "memory_peak_bytes", memory));
+	puts(")");
 }
 
 static void on_test(void *data, const json_t *test, const struct kept *output)
@@ -120,7 +131,7 @@ static void on_test(void *data, const json_t *test, const struct kept *output)
 	struct check *check = data;
 
 	check->passed = strcmp(text_of(test, "status"), "success") == 0;
-	print_verdict(check, check->passed);
+	print_verdict(check, check->passed, json_object_get(test, "usage"));
 	if (!check->passed)
 		print_failure(check, test, output->data, output->size);
 }
@@ -156,7 +167,7 @@ static int check_one(const struct remote *remote, int signal_fd, struct check *c
 	else
 		rc = cli_exchange(&x, err);
 	if (rc == 0 && strcmp(text_of(x.answer, "status"), "compile_error") == 0) {
-		print_verdict(check, false);
+		print_verdict(check, false, NULL);
 		print_failure(check, x.answer, NULL, 0);
 	}
 	cli_exchange_free(&x);
@@ -179,7 +190,7 @@ static int check_all(const struct remote *remote, const json_t *languages, struc
 		if (check_one(remote, signal_fd, &check, err) < 0) {
 			if (cli_signal())
 				cli_die_by(cli_signal());
-			print_verdict(&check, false);
+			print_verdict(&check, false, NULL);
 			printf("# %s\n", err->text);
 			*err = (struct error)ERROR_INIT;
 		}
@@ -187,6 +198,52 @@ static int check_all(const struct remote *remote, const json_t *languages, struc
 		fflush(stdout);
 	}
 	return failed > 0;
+}
+
+/* ---- --missing ---- */
+
+static void join(char *text, size_t room, const struct argv_list *words)
+{
+	size_t i, used = 0;
+
+	text[0] = '\0';
+	for (i = 0; i < words->count && used < room; i++)
+		used += (size_t)snprintf(text + used, room - used, "%s%s", i ? " " : "",
+					 words->word[i]);
+}
+
+/* What the language files of this host name and the pool does not offer. */
+static int print_missing(const char *conf_path, const json_t *offered, struct error *err)
+{
+	struct settings settings = { 0 };
+	struct language_table *languages = NULL;
+	struct table table = TABLE_INIT;
+	size_t i;
+	int rc;
+
+	if (settings_load(conf_path, false, &settings, err) == 0)
+		languages = language_table_load(settings.language_directory, false, err);
+	settings_free(&settings);
+	if (!languages)
+		return -1;
+	table_row(&table, 4, "ID", "NAME", "IMAGE", "PACKAGES");
+	for (i = 0; i < languages->count; i++) {
+		const struct language *language = &languages->language[i];
+		const json_t *one;
+		bool there = false;
+		char packages[256];
+		size_t k;
+
+		json_array_foreach(offered, k, one)
+			there |= strcmp(text_of(one, "id"), language->id) == 0;
+		if (there)
+			continue;
+		join(packages, sizeof packages, &language->packages);
+		table_row(&table, 4, language->id, language->name, language->image, packages);
+	}
+	rc = table_print(&table, true);
+	language_table_free(languages);
+	return rc < 0 ? error_set(err, ENOMEM, "out of memory") : 0;
 }
 
 int main(int argc, char **argv)
@@ -207,7 +264,9 @@ int main(int argc, char **argv)
 		chosen = choose(all, &options, &err);
 	if (!chosen)
 		return cli_fail(&err);
-	if (options.check)
+	if (options.missing)
+		status = print_missing(options.conf, all, &err);
+	else if (options.check)
 		status = check_all(&remote, chosen, &err);
 	else if (options.json)
 		status = json_dumpf(chosen, stdout, JSON_COMPACT) < 0 || puts("") < 0 ? -1 : 0;

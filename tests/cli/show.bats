@@ -27,7 +27,28 @@ load helper
 
 @test "languages --check runs the examples" {
 	show sandpool languages --check sh python3
-	is "$status:$out" $'0:1..2\nok 1 - sh\nok 2 - python3'
+	is "$status:$(sed 's/ (.*//' out)" $'0:1..2\nok 1 - sh\nok 2 - python3'
+	grep -Eq '^ok 2 - python3 \(3\.[0-9.]+, [0-9.]+ ms, [0-9.]+ MiB\)$' out
+}
+
+@test "languages --missing says what to install" {
+	mkdir known
+	cp "$here/../../languages/sh.lang" known/
+	cat >known/lacking.lang <<-END
+		id = "lacking";
+		name = "A language that nobody has";
+		file = "main.txt";
+		run = [ "no-such-program", "%file" ];
+		packages = [ "one", "two" ];
+	END
+	echo "language-directory = \"$PWD/known\";" >conf
+	show sandpool languages --missing --conf conf
+	is "$status:$(wc -l <out)" "0:2"
+	has "$out" "lacking  A language that nobody has  host   one two"
+	echo 'nonsense' >conf
+	show sandpool languages --missing --conf conf
+	is "$status" 125
+	has "$err" "conf:1"
 }
 
 @test "system prints what holds the boxes, and the limits" {
