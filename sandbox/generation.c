@@ -121,6 +121,7 @@ void generation_free(struct generation *g)
 		return;
 	for (i = 0; i < ARRAY_LEN(g->listen_fds); i++)
 		close_fd(&g->listen_fds[i]);
+	image_set_free(&g->images);
 	language_table_free(g->table);
 	settings_free(&g->settings);
 	free(g);

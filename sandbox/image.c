@@ -340,7 +340,7 @@ static bool variable_valid(const char *word, size_t size)
  * own. One NAME=value a line; "#" begins a comment line. */
 static int read_environment(struct image *image, const char *source, struct error *err)
 {
-	char path[PATH_SIZE], *line, *end, *into = image->environment;
+	char path[PATH_SIZE], *line, *end, *into;
 	char text[IMAGE_ENVIRONMENT_BYTES];
 	cleanup_close int fd = -1;
 	unsigned count = 0;
@@ -359,6 +359,10 @@ static int read_environment(struct image *image, const char *source, struct erro
 		return error_set(err, E2BIG, "%s: not a text of less than %d bytes", path,
 				 IMAGE_ENVIRONMENT_BYTES);
 	text[n] = '\0';
+	/* the words are no longer than the text, but for the NULs behind the last */
+	into = image->environment = malloc((size_t)n + 2);
+	if (!into)
+		return error_set(err, ENOMEM, "out of memory");
 	for (line = text; *line; line = end) {
 		size_t size = strcspn(line, "\n");
 
@@ -369,7 +373,6 @@ static int read_environment(struct image *image, const char *source, struct erro
 		if (!variable_valid(line, size) || count++ == IMAGE_VARIABLES_MAX)
 			return error_set(err, EINVAL, "%s: not NAME=value, or more than %d", path,
 					 IMAGE_VARIABLES_MAX);
-		/* no longer than the text that it comes from */
 		memcpy(into, line, size + 1);
 		into += size + 1;
 	}
@@ -442,10 +445,12 @@ static int add_image(struct image_set *set, const char *name, const char *source
 		return error_errno(err, "%s", place);
 	rc = source ? mount_plain(image, place, source, err)
 		    : mount_host(image, place, settings, err);
-	if (rc < 0)
+	if (rc < 0) {
 		unmount_place(place, image->layers);
-	else
+		free(image->environment);
+	} else {
 		set->count++;
+	}
 	return rc;
 }
 
@@ -518,6 +523,15 @@ int image_set_mount(struct image_set *set, const char *root_path, const struct s
 	add_directory(set, settings, warn);
 	add_configured(set, settings, warn);
 	return set->count ? 0 : error_set(err, ENOENT, "no image at all could be mounted");
+}
+
+void image_set_free(struct image_set *set)
+{
+	size_t i;
+
+	for (i = 0; i < set->count; i++)
+		free(set->image[i].environment);
+	set->count = 0;
 }
 
 int image_find(const struct image_set *set, const char *name)

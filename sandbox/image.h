@@ -24,8 +24,7 @@ struct image {
 	char manifest[24];   /* changes when the image does */
 	unsigned layers;     /* mounted as IMAGE_ROOT/<name>/0, 1 ...; 0 is the top one */
 	bool binds_usr;      /* the host's /usr comes on top, as a bind */
-	/* "NAME=value" words, each ended by NUL, the last followed by another NUL */
-	char environment[IMAGE_ENVIRONMENT_BYTES + 1];
+	char *environment;   /* "NAME=value" words, each ended by NUL, and one more; NULL: none */
 };
 
 struct image_set {
@@ -39,6 +38,9 @@ struct image_set {
  * image that cannot be mounted is left out with a warning through warn. */
 int image_set_mount(struct image_set *set, const char *root_path, const struct settings *settings,
 		    void (*warn)(const char *text), struct error *err);
+
+/* What it holds in memory; the mounts stay. */
+void image_set_free(struct image_set *set);
 
 /* The index of an image by name; -1. */
 int image_find(const struct image_set *set, const char *name);

@@ -161,6 +161,7 @@ void workbench_close(struct workbench *bench)
 		umount2(bench->images.root, MNT_DETACH);
 	if (bench->root[0])
 		rmdir(bench->root);
+	image_set_free(&bench->images);
 	filter_free(&bench->filter);
 	close_fd(&outside_fd);
 	close_fd(&world_fd);
