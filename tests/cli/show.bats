@@ -48,7 +48,7 @@ load helper
 	echo 'nonsense' >conf
 	show sandpool languages --missing --conf conf
 	is "$status" 125
-	has "$err" "conf:1"
+	has "$err" "conf:"
 }
 
 @test "system prints what holds the boxes, and the limits" {
