@@ -243,6 +243,31 @@ static void await_ready(struct daemon *daemon)
 	die("%s: %s", daemon->directory, err.text);
 }
 
+/* Each leads a group of its own: some leave children behind. */
+#define PROCESSES_MAX 64
+static pid_t processes[PROCESSES_MAX], processes_owner;
+
+static void processes_end(void)
+{
+	size_t i;
+
+	for (i = 0; processes_owner == getpid() && i < PROCESSES_MAX; i++)
+		if (processes[i])
+			process_stop(processes[i]);
+}
+
+static void processes_replace(pid_t old, pid_t with)
+{
+	size_t i;
+
+	for (i = 0; i < PROCESSES_MAX; i++)
+		if (processes[i] == old) {
+			processes[i] = with;
+			return;
+		}
+	die("more than %d processes", PROCESSES_MAX);
+}
+
 pid_t process_start(char *const *argv, uid_t user, const char *log)
 {
 	pid_t pid = fork();
@@ -250,7 +275,8 @@ pid_t process_start(char *const *argv, uid_t user, const char *log)
 	if (pid == 0) {
 		int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 
-		if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0 || chdir("/") < 0)
+		if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0 || chdir("/") < 0 ||
+		    setpgid(0, 0) < 0)
 			_exit(126);
 		if (user && (setgroups(0, NULL) < 0 || setgid(user) < 0 || setuid(user) < 0))
 			_exit(126);
@@ -259,6 +285,14 @@ pid_t process_start(char *const *argv, uid_t user, const char *log)
 		execv(argv[0], argv);
 		_exit(127);
 	}
+	if (pid < 0)
+		die("fork: %s", strerror(errno));
+	setpgid(pid, pid);
+	if (!processes_owner) {
+		processes_owner = getpid();
+		atexit(processes_end);
+	}
+	processes_replace(0, pid);
 	return pid;
 }
 
@@ -274,6 +308,8 @@ void process_stop(pid_t pid)
 			kill(pid, SIGKILL);
 		pause_us(10000);
 	}
+	kill(-pid, SIGKILL);
+	processes_replace(pid, 0);
 }
 
 void daemon_start(struct daemon *daemon, const char *name, const char *binary,
@@ -492,4 +528,27 @@ void report_close(void)
 	fputs("\n}\n", json);
 	fclose(json);
 	json = NULL;
+}
+
+/* What was measured is kept, what was started ends; nothing here may wait. */
+static void on_signal(int signo)
+{
+	size_t i;
+
+	if (json && json_owner == getpid() && write(fileno(json), "\n}\n", 3) < 0)
+		_exit(127);
+	for (i = 0; processes_owner == getpid() && i < PROCESSES_MAX; i++)
+		if (processes[i])
+			kill(processes[i], SIGTERM);
+	_exit(128 + signo);
+}
+
+void catch_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+
+	sigfillset(&action.sa_mask); /* once is enough */
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
 }

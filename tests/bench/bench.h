@@ -56,7 +56,8 @@ void daemon_start(struct daemon *daemon, const char *name, const char *binary,
 		  const char *languages, unsigned number, const char *more_settings);
 void daemon_stop(struct daemon *daemon);
 
-/* ---- any other process: dies with us; SIGTERM, and SIGKILL when that does not help ---- */
+/* ---- any other process: ends with us; SIGTERM, and SIGKILL when that does not help,
+ * and for what it left behind ---- */
 
 pid_t process_start(char *const *argv, uid_t user, const char *log);
 void process_stop(pid_t pid);
@@ -87,6 +88,8 @@ void report(const char *key, double value, const char *bound); /* bound NULL: a 
 void report_pair(const char *key, double bare_ms, double box_ms);
 void report_text(const char *key, const char *value);
 void report_close(void);
+/* To be called first by each main: a signal is an end with all that belongs to it. */
+void catch_signals(void);
 
 void pause_us(uint64_t us);
 double busy_ms(void); /* the machine's CPU time so far, all cores */

@@ -526,7 +526,7 @@ int main(int argc, char **argv)
 	}
 	if (!binary || !material)
 		usage();
-	signal(SIGPIPE, SIG_IGN);
+	catch_signals();
 	start_spawners(bundle);
 	report_open(json_path);
 	start(&warm, "warm", 1, "maximum = { output = \"128MiB\"; };\n");

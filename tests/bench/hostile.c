@@ -342,7 +342,7 @@ int main(int argc, char **argv)
 		known = known || !strcmp(part, "all") || !strcmp(part, rows[i].key);
 	if (!known)
 		die("no case %s", part);
-	signal(SIGPIPE, SIG_IGN);
+	catch_signals();
 	report_open(json_path);
 	snprintf(settings, sizeof settings,
 	         "images = [ \"image0=%s/image0\", \"image1=%s/image1\", \"image2=%s/image2\" "

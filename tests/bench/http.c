@@ -869,7 +869,7 @@ int main(int argc, char **argv)
 		known = known || !strcmp(part, "all") || !strcmp(part, parts[i].name);
 	if (!known)
 		die("no part %s", part);
-	signal(SIGPIPE, SIG_IGN);
+	catch_signals();
 	start_spawners();
 	report_open(json_path);
 	start_all();

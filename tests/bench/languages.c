@@ -455,7 +455,7 @@ int main(int argc, char **argv)
 		known = known || !strcmp(part, "all") || !strcmp(part, parts[i].name);
 	if (!known)
 		die("no part %s", part);
-	signal(SIGPIPE, SIG_IGN);
+	catch_signals();
 	report_open(json_path);
 	prepare_mounts();
 	snprintf(languages, sizeof languages, "%s/languages", home);
