@@ -25,6 +25,7 @@
 #define PATH_SIZE  600
 #define SQUASH_END ".squashfs"
 #define COPY_MAX   ((off_t)4 << 20)
+#define RACE_TRIES 1000
 
 /* ---- mounts ---- */
 
@@ -555,10 +556,14 @@ static bool found_in(const char *root, const char *path, bool program)
 	cleanup_close int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	cleanup_close int fd = -1;
 	struct stat st;
+	int tries = 0;
 
 	if (root_fd < 0)
 		return false;
-	fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
+	/* EAGAIN: somebody renames or mounts, anywhere, while a ".." is resolved */
+	do
+		fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
+	while (fd < 0 && errno == EAGAIN && ++tries < RACE_TRIES);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return false;
 	return program ? S_ISREG(st.st_mode) && (st.st_mode & S_IXOTH) : st.st_mode & S_IROTH;
