@@ -20,7 +20,7 @@
 
 #define LARGE_PIECE	   (128 << 10) /* freed at once when freed, see set_up() */
 #define LOOK_AGAIN_MS	   1000
-#define LEAVING_MOST	   64 /* requests that a leaving worker still takes */
+#define LEAVING_MS	   500 /* how long a leaving worker still takes what waits */
 #define PROBE_AGAIN_S	   1
 #define PROBE_CHANGES_S	   10
 
@@ -102,6 +102,18 @@ static int door_accept(struct door *door, bool wait)
 	return fd;
 }
 
+/* While connections keep coming, epoll_pwait() has always something better to return
+ * than a signal: one that waits must be asked for. */
+static bool told_to_leave(void)
+{
+	sigset_t pending;
+
+	if (!leaving && sigpending(&pending) == 0 &&
+	    (sigismember(&pending, WORKER_LEAVE) || sigismember(&pending, WORKER_CANCEL)))
+		leaving = 1;
+	return leaving;
+}
+
 static void serve(struct pool *pool, int conn_fd)
 {
 	struct error err = ERROR_INIT;
@@ -121,7 +133,7 @@ static void serve(struct pool *pool, int conn_fd)
 void worker_run(struct pool *pool, enum worker_kind kind, int listen_fd)
 {
 	struct error err = ERROR_INIT;
-	uint64_t served = 0, most = pool->settings.worker_requests, last_ones = 0;
+	uint64_t served = 0, most = pool->settings.worker_requests, leave_by_ms = 0;
 	struct door door;
 
 	prctl(PR_SET_NAME, kind == WORKER_RUN ? "sandpool-run" : "sandpool-api");
@@ -129,13 +141,16 @@ void worker_run(struct pool *pool, enum worker_kind kind, int listen_fd)
 		die("start a worker", &err);
 	/* not all of them in the same moment */
 	most += most / 8 * (pool->row % 16) / 16;
-	while (served < most && last_ones < LEAVING_MOST) {
-		int conn_fd = door_accept(&door, !leaving);
+	/* What waits when we are told to leave may have nobody else; what comes later has:
+	 * a long run that began late would be cut off at the end of the master's patience. */
+	while (served < most && (!leave_by_ms || clock_ms() < leave_by_ms)) {
+		int conn_fd = door_accept(&door, !told_to_leave());
 
+		if (leaving && !leave_by_ms)
+			leave_by_ms = clock_ms() + LEAVING_MS;
 		if (conn_fd >= 0) {
 			serve(pool, conn_fd);
 			served++;
-			last_ones += leaving != 0;
 		} else if (leaving && errno != EINTR) {
 			break;
 		}
