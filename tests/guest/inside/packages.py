@@ -18,7 +18,8 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from job import (Clients, Stop, active, ask, journal, leftovers, properties, run,  # noqa: E402
-                 run_program, tap, test_answers, test_linked, test_programs, wait_for, works_again)
+                 run_program, tap, test_answers, test_kill, test_linked, test_programs,
+                 test_restart, wait_for, works_again)
 
 SERVICES = ["sandpool-sandboxd.service", "sandpool-fcgi.service"]
 UNITS = SERVICES + ["sandpool-fcgi.socket"]
@@ -183,6 +184,8 @@ def first_boot():
     test_programs()
     test_configuration()
     test_stranger()
+    test_restart()
+    test_kill()
     test_upgrade()
 
 
@@ -194,6 +197,11 @@ def test_rebooted():
            "".join(journal(unit) for unit in UNITS))
     tap.ok(works_again(), "and answers through nginx", run_program("print(6 * 7)"))
     tap.ok(ask("GET", "/")[0] == 200, "the page is there", ask("GET", "/"))
+
+
+def test_autopkgtest():
+    done = run("sh", "/in/job/autopkgtest", limit_s=120)
+    tap.ok(done.returncode == 0, "the packages' own test", done.stdout)
 
 
 def test_remove():
@@ -225,6 +233,7 @@ def test_purge():
 
 def second_boot():
     test_rebooted()
+    test_autopkgtest()
     test_remove()
     test_purge()
 
