@@ -188,6 +188,19 @@ bool cli_options_read(enum cli_program program, int argc, char **argv,
 	return false;
 }
 
+void cli_options_free(struct cli_options *options)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].kind == LIST) {
+			struct cli_list *list = (void *)((char *)options + rows[i].offset);
+
+			free(list->item);
+			*list = (struct cli_list){ 0 };
+		}
+}
+
 /* ---- where to ---- */
 
 static int set_socket(char *to, size_t room, const char *folder, size_t folder_size,
@@ -258,6 +271,12 @@ int cli_remote(const struct cli_options *options, struct remote *ret_remote, str
 	if (options->local || options->socket)
 		return find_sockets(socket_path ? socket_path : SANDPOOL_RUN_DIR, ret_remote, err);
 	return set_url(url ? url : URL_DEFAULT, ret_remote, err);
+}
+
+void cli_remote_free(struct remote *remote)
+{
+	free(remote->url);
+	remote->url = NULL;
 }
 
 /* ---- what is said ---- */

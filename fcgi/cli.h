@@ -37,8 +37,11 @@ struct cli_options {
 bool cli_options_read(enum cli_program program, int argc, char **argv,
 		      struct cli_options *ret_options, int *ret_status);
 
+void cli_options_free(struct cli_options *options);
+
 /* Where to: from the options and the environment. */
 int cli_remote(const struct cli_options *options, struct remote *ret_remote, struct error *err);
+void cli_remote_free(struct remote *remote);
 
 /* "sandpool: text" on stderr, in colour on a terminal. */
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

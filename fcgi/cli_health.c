@@ -30,16 +30,19 @@ int main(int argc, char **argv)
 {
 	struct cli_options options;
 	struct error err = ERROR_INIT, not_ready = ERROR_INIT;
-	struct remote remote;
+	struct remote remote = { 0 };
 	json_t *health, *ready;
 	int status, rc;
 
 	if (!cli_options_read(CLI_HEALTH, argc, argv, &options, &status))
 		return status;
 	if (cli_remote(&options, &remote, &err) < 0 ||
-	    !(health = cli_get(&remote, "health", NULL, &err)))
+	    !(health = cli_get(&remote, "health", NULL, &err))) {
+		cli_remote_free(&remote);
 		return cli_fail(&err);
+	}
 	ready = cli_get(&remote, "ready", NULL, &not_ready);
+	cli_remote_free(&remote);
 	if (options.json) {
 		json_object_set_new(health, "ready", json_boolean(ready));
 		rc = json_dumpf(health, stdout, JSON_COMPACT) < 0 || putchar('\n') < 0;

@@ -246,35 +246,43 @@ static int print_missing(const char *conf_path, const json_t *offered, struct er
 	return rc < 0 ? error_set(err, ENOMEM, "out of memory") : 0;
 }
 
+static int show(const struct cli_options *options, const struct remote *remote,
+		const json_t *all, const json_t *chosen, struct error *err)
+{
+	if (options->missing)
+		return print_missing(options->conf, all, err);
+	if (options->check)
+		return check_all(remote, chosen, err);
+	if (options->json)
+		return json_dumpf(chosen, stdout, JSON_COMPACT) < 0 || puts("") < 0
+			       ? error_errno(err, "standard output")
+			       : 0;
+	return print_table(chosen) < 0 ? error_set(err, ENOMEM, "out of memory") : 0;
+}
+
 int main(int argc, char **argv)
 {
 	cleanup_free char *text = NULL;
 	struct cli_options options;
 	struct error err = ERROR_INIT;
-	struct remote remote;
-	json_t *all, *chosen = NULL;
+	struct remote remote = { 0 };
+	json_t *all = NULL, *chosen = NULL;
 	int status;
 
 	if (!cli_options_read(CLI_LANGUAGES, argc, argv, &options, &status))
 		return status;
-	if (cli_remote(&options, &remote, &err) < 0)
-		return cli_fail(&err);
-	all = cli_get(&remote, "api/languages", &text, &err);
+	if (cli_remote(&options, &remote, &err) == 0)
+		all = cli_get(&remote, "api/languages", &text, &err);
 	if (all)
 		chosen = choose(all, &options, &err);
-	if (!chosen)
-		return cli_fail(&err);
-	if (options.missing)
-		status = print_missing(options.conf, all, &err);
-	else if (options.check)
-		status = check_all(&remote, chosen, &err);
-	else if (options.json)
-		status = json_dumpf(chosen, stdout, JSON_COMPACT) < 0 || puts("") < 0 ? -1 : 0;
+	if (chosen)
+		status = show(&options, &remote, all, chosen, &err);
 	else
-		status = print_table(chosen);
+		status = -1;
 	if (status >= 0 && fflush(stdout) != 0)
 		status = error_errno(&err, "standard output");
 	json_decref(chosen);
 	json_decref(all);
+	cli_remote_free(&remote);
 	return status < 0 ? cli_fail(&err) : status;
 }

@@ -245,7 +245,7 @@ int main(int argc, char **argv)
 	struct cli_options options;
 	struct cli_job job = { 0 };
 	struct error err = ERROR_INIT;
-	struct remote remote;
+	struct remote remote = { 0 };
 	int status;
 
 	if (!cli_options_read(CLI_RUN, argc, argv, &options, &status))
@@ -258,5 +258,7 @@ int main(int argc, char **argv)
 	else
 		status = (options.link ? print_link : run)(&options, &remote, &job, &err);
 	cli_job_free(&job);
+	cli_remote_free(&remote);
+	cli_options_free(&options);
 	return status < 0 ? cli_fail(&err) : status;
 }

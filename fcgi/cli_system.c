@@ -98,15 +98,18 @@ int main(int argc, char **argv)
 	cleanup_free char *text = NULL;
 	struct cli_options options;
 	struct error err = ERROR_INIT;
-	struct remote remote;
+	struct remote remote = { 0 };
 	json_t *system_;
 	int status;
 
 	if (!cli_options_read(CLI_SYSTEM, argc, argv, &options, &status))
 		return status;
 	if (cli_remote(&options, &remote, &err) < 0 ||
-	    !(system_ = cli_get(&remote, "api/system", &text, &err)))
+	    !(system_ = cli_get(&remote, "api/system", &text, &err))) {
+		cli_remote_free(&remote);
 		return cli_fail(&err);
+	}
+	cli_remote_free(&remote);
 	if (options.json)
 		status = puts(text) < 0;
 	else

@@ -12,7 +12,7 @@
 #include "fcgi/client.h"
 
 struct remote {
-	const char *url; /* ends with "/"; NULL: by the socket */
+	char *url; /* ends with "/"; NULL: by the socket */
 	char run_socket[108], api_socket[108];
 	const char *key; /* NULL: none */
 };

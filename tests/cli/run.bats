@@ -316,7 +316,8 @@ print(next(e for e, ids in by.items() if e and len(ids) > 1 and e not in names))
 }
 
 @test "the compile stage has its own" {
-	echo 'int main(void) { }' >a.c
+	# never seen before, or its build would be cached
+	echo "int main(void) { /* $$ $RANDOM $SECONDS */ }" >a.c
 	show sandpool run -L compile.wall=20ms a.c
 	is "$status" 124
 	show sandpool run --json --limit compile.memory=512MiB a.c
