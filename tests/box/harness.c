@@ -495,6 +495,10 @@ static void enter_own_group(const char *name)
 	snprintf(path, sizeof path, "%s/%s-service", groups_base, name);
 	mkdir(path, 0755);
 	strcat(path, "/cgroup.procs");
+	if (io_write_text_at(AT_FDCWD, path, "0") == 0)
+		return;
+	/* divided by a daemon that was killed: the next one starts where that one lived */
+	snprintf(path, sizeof path, "%s/%s-service/supervisor/cgroup.procs", groups_base, name);
 	io_write_text_at(AT_FDCWD, path, "0");
 }
 
