@@ -34,6 +34,7 @@
 #define REAP_MS		2000   /* before a slot goes into quarantine */
 #define RETRY_MS	250    /* in quarantine */
 #define AHEAD_IDLE_MS	10     /* a box that idles so long gets its interpreter */
+#define AHEAD_LOOK_MS	200    /* whether a language is of use by now, or there is time */
 #define PACK_MS		2000   /* to pack a tree for the cache */
 #define SEND_TIMEOUT_S	5
 
@@ -43,6 +44,7 @@ struct keeper {
 	struct slot_row *row;
 	struct box warm; /* a plain box, made ahead; warm.slot NULL: none */
 	bool warm_ahead; /* an interpreter was started in it */
+	bool ahead_put_off; /* the machine had other things to do */
 	int outside_fd, world_fd, epoll_fd;
 	unsigned image;
 	int tree_fd; /* the frozen tmpfs of this connection's build; -1: none */
@@ -109,7 +111,7 @@ static void start_warm(struct keeper *k)
 		atomic_fetch_add(&k->row->failures, 1);
 		complain(k, "", &err);
 	}
-	k->warm_ahead = false;
+	k->warm_ahead = k->ahead_put_off = false;
 }
 
 /* Ends a box for good. While something in it does not die, the slot is in
@@ -189,9 +191,10 @@ static void start_ahead(struct keeper *k)
 				.files_count = 1 };
 	struct error err = ERROR_INIT;
 
-	k->warm_ahead = true; /* tried, at any rate */
+	k->ahead_put_off = true;
 	if (!wanted || wanted > table->count || !machine_idle(k))
 		return;
+	k->warm_ahead = true;
 	job.language = &table->language[wanted - 1];
 	if (box_give(&k->warm, &job, &k->config->ahead_fd, 1, &err) < 0)
 		complain(k, "", &err);
@@ -205,11 +208,15 @@ static void remember_ahead(struct keeper *k, const struct peer_stage *stage)
 		atomic_store(&k->config->shared->ahead[k->image], (uint32_t)index + 1);
 }
 
-/* Is there a reason to look again soon instead of sleeping? */
-static bool may_start_ahead(const struct keeper *k)
+/* How long the keeper may sleep: it looks whether an interpreter can be started as
+ * long as there is none in its box. */
+static int ahead_timeout_ms(const struct keeper *k)
 {
-	return k->config->ahead_fd >= 0 && k->warm.slot && !k->warm_ahead &&
-	       atomic_load(&k->config->shared->ahead[k->image]);
+	if (k->config->ahead_fd < 0 || !k->warm.slot || k->warm_ahead)
+		return -1;
+	return atomic_load(&k->config->shared->ahead[k->image]) && !k->ahead_put_off
+		       ? AHEAD_IDLE_MS
+		       : AHEAD_LOOK_MS;
 }
 
 /* ---- one stage ---- */
@@ -617,7 +624,7 @@ static void loop(struct keeper *k)
 		}
 		delay_ms = 50;
 		atomic_store(&k->row->state, SLOT_IDLE);
-		switch (epoll_wait(k->epoll_fd, &event, 1, may_start_ahead(k) ? AHEAD_IDLE_MS : -1)) {
+		switch (epoll_wait(k->epoll_fd, &event, 1, ahead_timeout_ms(k))) {
 		case 0:
 			start_ahead(k);
 			continue;
