@@ -16,7 +16,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define GROUP_SLACK (32 * MIB) /* pages that the kernel hands over late */
+/* what stays charged: pages of the image that a box was the first to read, a
+ * compiler's among them, until somebody needs the room */
+#define GROUP_SLACK (128 * MIB)
 
 /* ---- processes ---- */
 
