@@ -8,8 +8,9 @@
  * starts (a worker that gave up first has shut its receiving side, so the send
  * fails and nothing runs), then WIRE_VERDICT; or WIRE_REFUSED. Each further
  * stage of the request is another WIRE_RUN on the same connection. WIRE_STOP
- * ends the stage that runs and still gets its verdict; closing the connection is
- * the cancel, kills what runs, and drops the frozen tree.
+ * ends the stage that runs and still gets its verdict; one that crosses the verdict
+ * means nothing. Closing the connection is the cancel, kills what runs, and drops the
+ * frozen tree.
  *
  *	worker                           keeper
  *	WIRE_RUN build + descriptors ->

@@ -481,6 +481,7 @@ static void drain(struct attempt *a)
 	size_t i;
 
 	a->finished = false;
+	a->stopping = true; /* nothing runs that a stop could be for */
 	for (i = 0; i < LAUNCH_STREAMS; i++) {
 		int size;
 

@@ -404,7 +404,7 @@ static void serve(struct keeper *k, int conn_fd)
 	uint64_t accepted_us = clock_us();
 	struct box ahead = { .slot = NULL };
 	struct error err = ERROR_INIT;
-	bool reserved = false, built = false;
+	bool reserved = false, built = false, ended = false;
 
 	if (!peer_allowed(conn_fd, &k->config->policy, &err)) {
 		complain(k, "", &err);
@@ -422,6 +422,13 @@ static void serve(struct keeper *k, int conn_fd)
 				      k->tree_fd >= 0 || k->packed_fd >= 0, &stage, &reason, &err);
 		if (answer == PEER_CLOSED)
 			break;
+		/* it crossed the verdict of the stage that it was for */
+		if (answer == PEER_STOP && ended) {
+			ended = false;
+			continue;
+		}
+		if (answer == PEER_STOP)
+			error_set(&err, EPROTO, "a stop, and nothing runs");
 		if (answer != PEER_STAGE) {
 			log_event(LOG_WARNING, "slot %u: refused: %s", k->config->slot, err.text);
 			if (answer == PEER_REFUSED && peer_send_refused(conn_fd, reason) == 0)
@@ -458,6 +465,7 @@ static void serve(struct keeper *k, int conn_fd)
 		}
 		if (rc != 0)
 			break;
+		ended = true;
 		accepted_us = clock_us();
 	}
 	close(conn_fd);

@@ -128,6 +128,8 @@ enum peer_answer peer_receive(int conn_fd, const struct peer_policy *policy, uns
 			close(fds[i]);
 	}
 	ret_stage->fds_count = count;
+	if (count == 0 && wire_check(&ret_stage->run, (size_t)n, WIRE_STOP, NULL) == 0)
+		return PEER_STOP;
 	if (wire_check(&ret_stage->run, (size_t)n, WIRE_RUN, err) < 0 ||
 	    check_fds(ret_stage, err) < 0) {
 		peer_stage_done(ret_stage);

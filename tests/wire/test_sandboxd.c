@@ -707,6 +707,36 @@ static void odd_messages(void)
 	}
 }
 
+/* A stop that crosses the verdict is for nothing, but one only. */
+static void late_stop(void)
+{
+	static struct parcel p[3];
+	struct wire_stop stop = { .cause = CAUSE_OUTPUT };
+	struct answer answer;
+	int fd = box_socket();
+	size_t i;
+
+	wire_head_set(&stop.head, WIRE_STOP, sizeof stop);
+	for (i = 0; i < ARRAY_LEN(p); i++)
+		parcel_make(&p[i]);
+	for (i = 0; i < 2; i++) {
+		if (i > 0)
+			io_send(fd, &stop, sizeof stop, NULL, 0);
+		send_parcel(fd, &p[i]);
+		listen_to(fd, PATIENCE_MS, &answer);
+		tap_ok(answer.verdict && printed(&p[i]), "a run %s a late stop",
+		       i ? "after" : "before");
+	}
+	io_send(fd, &stop, sizeof stop, NULL, 0);
+	io_send(fd, &stop, sizeof stop, NULL, 0);
+	send_parcel(fd, &p[2]);
+	listen_to(fd, PATIENCE_MS, &answer);
+	close(fd);
+	tell(answer.hung_up && !answer.taken && !printed(&p[2]), "two stops after a run", none);
+	for (i = 0; i < ARRAY_LEN(p); i++)
+		parcel_done(&p[i]);
+}
+
 /* During a run: junk instead of a stop ends it. */
 static void junk_during_a_run(void)
 {
@@ -830,6 +860,7 @@ int main(void)
 		spoiled(i);
 	twice();
 	odd_messages();
+	late_stop();
 	junk_during_a_run();
 	gone();
 	silence();
