@@ -374,14 +374,18 @@ static void take_message(struct attempt *a, struct error *err)
 	}
 }
 
-/* We waited long enough for a box. After the shutdown the keeper's WIRE_TAKEN
- * can no longer arrive, and it starts nothing without it. If it is here already,
- * the run was taken in this very moment and dies with the connection: it may
- * have begun, so that is not "busy". */
+/* We waited long enough for a box. A WIRE_TAKEN that lies here unread, because we were
+ * not awake to see it, is as good as any. After the shutdown none can arrive, and the
+ * keeper starts nothing without it. One that came just before that is of no more use: the
+ * run dies with the connection, and it may have begun, so that is not "busy". */
 static void give_up(struct attempt *a, struct error *err)
 {
-	shutdown(a->launch->sock_fd, SHUT_RD);
 	take_message(a, err);
+	if (a->taken)
+		return;
+	shutdown(a->launch->sock_fd, SHUT_RD);
+	if (!a->finished)
+		take_message(a, err);
 	if (a->taken) {
 		error_set(err, ETIMEDOUT, "taken at the last moment");
 		a->end = LAUNCH_LOST;
