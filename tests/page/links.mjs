@@ -157,6 +157,36 @@ test("permalink: a browser without compression writes and reads plain links, and
 	await until("the plain link", async () => await modern.locator("#code").inputValue() === "print('no streams')");
 });
 
+test("permalink: those of sandpool run --link open here", async (box) => {
+	const linked = (code, options = [], words = []) => {
+		const ran = spawnSync("sandpool",
+			["run", "--link", "--url", base, "-l", "bash", ...options, "-", ...words], { input: code });
+		assert.equal(ran.status, 0, String(ran.stderr));
+		return String(ran.stdout).trimEnd();
+	};
+	const opened = async (link) => {
+		assert.ok(link.startsWith(`${base}#`), link);
+		const page = await (await box.context()).newPage();
+		await page.goto(link);
+		await ready(page);
+		return page;
+	};
+	const code = "echo 'ünïcödé ☃ 😀 ??>>~~' \"$@\"\n";
+	const page = await opened(linked(code, ["-o", "-e", "-o", "-u", "-C", "out.txt"], ["a b", "c"]));
+	const expected = { code, language: "bash", arguments: "a b\nc", options: "-e\n-u", collect: "out.txt", input: "" };
+	for (const [id, value] of Object.entries(expected))
+		assert.equal(await page.locator(`#${id}`).inputValue(), value, id);
+	assert.match(await page.locator("#notice").innerText(), /Nothing has run/);
+	await runIt(page);
+	assert.equal(await stdout(page), "ünïcödé ☃ 😀 ??>>~~ a b c\n");
+
+	/* No UTF-8, and what a field would change. */
+	const bytes = Buffer.from([...Buffer.from("# "), ...[...Array(256).keys()].filter((byte) => byte !== 10)]);
+	const other = await opened(linked(bytes));
+	assert.equal(await other.locator("#code-encoding").inputValue(), "hex");
+	assert.ok(Buffer.from((await codeOf(other)).replace(/\s/g, ""), "hex").equals(bytes), "every byte but LF");
+});
+
 test("permalink: damaged, foreign and bloated links are refused, and the page works on", async (box) => {
 	const page = await box.page({ l: "python3", c: "print('still here')" });
 	const bomb = deflateRawSync(Buffer.from(`{"l":"python3","c":"${"x".repeat(30 << 20)}"}`)).toString("base64url");
