@@ -248,6 +248,7 @@ static int read_file(struct language *ret_language, const char *path, const char
 		     SHA2_CTX *hash, struct error *err)
 {
 	struct reader r = { .path = path, .language = ret_language, .err = err };
+	SHA2_CTX own;
 	cleanup_free char *text = malloc(FILE_MAX_SIZE + 1);
 	ssize_t size;
 	int rc;
@@ -264,6 +265,9 @@ static int read_file(struct language *ret_language, const char *path, const char
 		return error_set(err, EINVAL, "%s: holds a NUL byte", path);
 	SHA256Update(hash, (const uint8_t *)name, strlen(name) + 1);
 	SHA256Update(hash, (const uint8_t *)text, (size_t)size + 1);
+	SHA256Init(&own);
+	SHA256Update(&own, (const uint8_t *)text, (size_t)size);
+	SHA256Final(ret_language->hash, &own);
 	config_init(&r.tree);
 	if (config_read_string(&r.tree, text) != CONFIG_TRUE)
 		rc = error_set(err, EINVAL, "%s:%d: %s", path, config_error_line(&r.tree),

@@ -31,6 +31,7 @@ struct language {
 		char *code, *input, *output;
 		struct argv_list arguments;
 	} example;
+	uint8_t hash[LANGUAGE_HASH_BYTES]; /* of its file's contents */
 };
 
 struct language_table {

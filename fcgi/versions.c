@@ -24,7 +24,10 @@ struct versions {
 		/* odd while the prober writes, and moved on by every write */
 		uint32_t sequence;
 		char text[VERSIONS_TEXT];
-		char manifest[24]; /* of the image in which it was asked; "" never */
+		/* What it was asked with: another image or another language file may say
+		 * another version. "" and zeroes: never asked. */
+		char manifest[24];
+		uint8_t file[LANGUAGE_HASH_BYTES];
 	} slot[VERSIONS_MAX];
 };
 
@@ -94,13 +97,22 @@ void versions_get(const struct versions *versions, const char *language_id,
 	ret_text[VERSIONS_TEXT - 1] = '\0';
 }
 
-static void put(struct versions *versions, size_t slot, const char *text, const char *manifest)
+static bool known(const struct versions *versions, size_t slot, const struct language *language,
+		  const char *manifest)
+{
+	return !strcmp(versions->slot[slot].manifest, manifest) &&
+	       !memcmp(versions->slot[slot].file, language->hash, sizeof language->hash);
+}
+
+static void put(struct versions *versions, size_t slot, const char *text,
+		const struct language *language, const char *manifest)
 {
 	__atomic_add_fetch(&versions->slot[slot].sequence, 1, __ATOMIC_ACQ_REL);
 	snprintf(versions->slot[slot].text, VERSIONS_TEXT, "%s", text);
 	__atomic_add_fetch(&versions->slot[slot].sequence, 1, __ATOMIC_RELEASE);
 	snprintf(versions->slot[slot].manifest, sizeof versions->slot[slot].manifest, "%s",
 		 manifest);
+	memcpy(versions->slot[slot].file, language->hash, sizeof language->hash);
 }
 
 /* ---- out of what a program says ---- */
@@ -228,7 +240,7 @@ static bool probe_one(struct prober *p, size_t slot, const struct language *lang
 		return false;
 	if (!text[0])
 		log_event(LOG_WARNING, "%s does not say its version", language->id);
-	put(p->versions, slot, text, manifest);
+	put(p->versions, slot, text, language, manifest);
 	return true;
 }
 
@@ -252,7 +264,7 @@ bool versions_probe(struct versions *versions, const struct settings *settings,
 
 		if (image == WIRE_IMAGE_NONE || slot == VERSIONS_UNKNOWN ||
 		    language->argv[STAGE_VERSION].count == 0 ||
-		    !strcmp(versions->slot[slot].manifest, info.images[image].manifest))
+		    known(versions, slot, language, info.images[image].manifest))
 			continue;
 		all &= probe_one(&prober, slot, language, info.images[image].name,
 				 info.images[image].manifest);

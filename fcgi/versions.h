@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The version of each language that is really installed, in a map that all
  * processes of the pool share. One process, the prober, asks the languages in real
- * boxes: at the start, and when an image changed. The place of a language in this
+ * boxes: at the start, and when its image or its file changed. The place of a language in this
  * map is also its row in the metrics; it keeps it over reloads. */
 #ifndef SANDPOOL_VERSIONS_H
 #define SANDPOOL_VERSIONS_H

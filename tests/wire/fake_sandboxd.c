@@ -427,11 +427,13 @@ static void serve_stage(struct session *s)
 		s->ended = true;
 		return;
 	}
-	event(s->run.stage == STAGE_VERSION ? "version" : "taken");
-	if (s->run.stage == STAGE_VERSION)
+	if (s->run.stage == STAGE_VERSION) {
+		event("version %s", s->run.language);
 		say_version(s);
-	else
+	} else {
+		event("taken");
 		each_line(s, run_command);
+	}
 	if (s->ended)
 		return;
 	if (s->stop)

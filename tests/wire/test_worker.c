@@ -273,7 +273,7 @@ static void write_languages(void)
 		   "version = [ \"t\" ]; run = [ \"t\" ];\n"
 		   "example = { code = \"echo good\\n\"; output = \"good\\n\"; };\n");
 	write_text("languages/b.lang", "id = \"b\"; name = \"Built\"; file = \"main.b\";\n"
-				       "build = [ \"b\" ]; run = [ \"b\" ];\n");
+				       "version = [ \"b\" ]; build = [ \"b\" ]; run = [ \"b\" ];\n");
 	write_text("languages/k.lang", "id = \"k\"; name = \"Class\"; file = \"Main.k\";\n"
 				       "main_from = \"class\"; run = [ \"k\" ];\n");
 	write_text("languages/d.lang", "id = \"d\"; name = \"Denied\"; file = \"main.d\";\n"
@@ -695,6 +695,8 @@ static void test_versions(void)
 			usleep(50000);
 	}
 	tap_ok(good, "the version is the one that the language says");
+	tap_ok(wait_for("run/events", "version b\n", 1) && wait_for("run/events", "version t\n", 1),
+	       "each language is asked");
 }
 
 /* ---- bad peers ---- */
@@ -992,11 +994,27 @@ static void test_other_languages(void)
 
 /* ---- the master ---- */
 
+/* They are asked in the order of their names, so that "b" had its turn before "t". A
+ * fake that is started anew has written no event yet. */
+static void test_version_again(void)
+{
+	stop_fake();
+	write_text("languages/t.lang",
+		   "id = \"t\"; name = \"Test\"; file = \"main.t\"; aliases = [ \"tee\" ];\n"
+		   "version = [ \"t\", \"--version\" ]; run = [ \"t\" ];\n"
+		   "example = { code = \"echo good\\n\"; output = \"good\\n\"; };\n");
+	start_fake("2");
+	kill(pool_pid, SIGHUP);
+	tap_ok(wait_for("run/events", "version t\n", 1),
+	       "a language whose file changed is asked again for its version");
+	tap_ok(count_in("run/events", "version b\n") == 0, "and no other");
+}
+
 static void test_reload(void)
 {
 	struct ask slow = { .body = code_of("sleep 700\\necho slow") };
 	struct fcgi_answer answer = { 0 };
-	unsigned begun = taken(), bad = 0, i;
+	unsigned begun = taken(), before = count_in("log", "reloaded:"), bad = 0, i;
 	int fd = send_ask(run_sock, &slow);
 	pid_t old;
 
@@ -1007,7 +1025,7 @@ static void test_reload(void)
 	for (i = 0; i < 50; i++)
 		bad += !runs_well();
 	tap_ok(bad == 0, "a reload loses no request");
-	tap_ok(wait_for("log", "reloaded:", 1), "it is reloaded");
+	tap_ok(wait_for("log", "reloaded:", before + 1), "it is reloaded");
 	fcgi_read(fd, &answer, NULL, PATIENCE_MS);
 	tap_ok(answer.status == 200 && holds(&answer, "slow"), "what was under way ends well");
 	no_answer_left(&answer, &fd);
@@ -1351,6 +1369,7 @@ int main(void)
 	test_worker_death();
 	test_sandboxd_down();
 	test_other_languages();
+	test_version_again();
 	test_reload();
 	begun_ms = clock_ms();
 	begin_stalls();
