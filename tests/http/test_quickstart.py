@@ -172,6 +172,45 @@ def test_a_prefix_that_nginx_could_not_name_is_refused(tmp_path):
     assert done.returncode == 1 and "choose --prefix" in done.stderr
 
 
+def test_a_prefix_with_files_of_others_is_refused(tmp_path):
+    kept = tmp_path / "share" / "kept"
+    kept.parent.mkdir()
+    kept.write_text("precious")
+    done = quickstart("--background", prefix=str(tmp_path))
+    assert done.returncode == 1 and "choose a --prefix" in done.stderr
+    assert kept.read_text() == "precious" and os.listdir(tmp_path) == ["share"]
+
+
+@pytest.mark.parametrize("name", ["quickstart", "nginx", "sandboxd"])
+def test_an_old_pid_file_is_no_death_sentence(tmp_path, name):
+    """After a reboot the number may be that of the machine's own nginx."""
+    title = {"quickstart": "/bin/bash ./quickstart --supervise --prefix /elsewhere",
+             "nginx": "nginx: master process /usr/sbin/nginx -g daemon on;",
+             "sandboxd": "/usr/sbin/sandpool-sandboxd"}[name]
+    with subprocess.Popen(["bash", "-c", 'exec -a "$0" sleep 600', title]) as other:
+        eventually(lambda: title.encode() in open(f"/proc/{other.pid}/cmdline", "rb").read(), what="its title")
+        (tmp_path / f"{name}.pid").write_text(f"{other.pid}\n")
+        done = quickstart("--stop", prefix=str(tmp_path))
+        alive = other.poll() is None
+        other.kill()
+    assert done.returncode == 0 and alive, done.stderr
+
+
+def test_what_left_the_checkout_leaves_the_pool(prefix):
+    stale = os.path.join(prefix, "src", "languages", "stale.lang")
+    os.makedirs(os.path.dirname(stale), exist_ok=True)
+    with open(os.path.join(prefix, "src", "quickstart"), "a"):
+        pass
+    with open(stale, "w") as file:
+        file.write("this is no language\n")
+    port = free_port()
+    done = quickstart("--background", prefix=prefix, port=port)
+    assert done.returncode == 0, done.stderr
+    assert run(port)["stdout"] == "ran\n"
+    assert not os.path.exists(os.path.join(prefix, "share", "languages", "stale.lang"))
+    assert quickstart("--stop", prefix=prefix).returncode == 0
+
+
 def test_without_root_it_says_what_to_do():
     done = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", "bash", "-s", "--"], timeout=60,
                           input=open(PROGRAM).read(), capture_output=True, text=True, cwd="/")
