@@ -209,15 +209,21 @@ def test_remove():
     tap.ok(done.returncode == 0, "the packages are removed", done.stdout)
     tap.ok(wait_for(lambda: not leftovers(), 10), "nothing of them runs", "\n".join(leftovers()))
     tap.ok(os.path.exists("/etc/sandpool/sandpool.conf"), "the configuration is kept")
-    os.remove("/etc/nginx/sites-enabled/sandpool")
-    done = run("systemctl", "reload-or-restart", "nginx")
-    tap.ok(done.returncode == 0, "nginx does without", done.stdout)
+    # The operator's link to the site is still there, and so is the site.
+    done = run("systemctl", "restart", "nginx")
+    tap.ok(done.returncode == 0 and ask("POST", "/run", {})[0] == 503,
+           "nginx runs on, and says that nothing answers", done.stdout)
 
 
 def test_purge():
+    log = "/var/log/nginx/sandpool.log"
+    tap.ok(os.path.exists(log), "nginx has a log of the site")
     done = apt("purge", "sandpool", "sandpool-cli", "sandpool-web", "sandpool-languages")
     tap.ok(done.returncode == 0, "they are purged", done.stdout)
     tap.ok(not all_files(), "no file is left", "\n".join(all_files()))
+    tap.ok(not os.path.exists(log), "nor the log")
+    done = run("systemctl", "restart", "nginx")
+    tap.ok(done.returncode == 0, "nginx starts without the site", done.stdout)
     for what, look_up in (("user", pwd.getpwnam), ("group", grp.getgrnam)):
         try:
             look_up("sandpool")
