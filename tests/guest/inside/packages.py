@@ -58,6 +58,9 @@ def test_install():
            "no site of nginx was changed")
     tap.ok(run("systemctl", "is-system-running").stdout.strip() == "running",
            "no unit failed", run("systemctl", "--failed", "--no-legend").stdout)
+    verified = run("systemd-analyze", "verify", "--man=no", *UNITS, "sandpool.slice")
+    tap.ok(verified.returncode == 0 and "sandpool" not in verified.stdout,
+           "systemd finds nothing in the units", verified.stdout)
     checked = run("sandpool", "check")
     tap.ok(checked.returncode in (0, 1), "sandpool check finds nothing that keeps it from running",
            checked.stdout)
