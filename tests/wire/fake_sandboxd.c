@@ -129,9 +129,20 @@ static void take_payload(struct session *s)
 		snprintf(s->code, sizeof s->code, "%.*s", (int)s->files[1].size, s->files[1].data);
 }
 
+/* A stop that was sent before the verdict was read comes when there is nothing to stop. */
+static ssize_t recv_run(struct session *s)
+{
+	ssize_t n;
+
+	do
+		n = io_recv(s->sock_fd, &s->run, sizeof s->run, s->fds, &s->fds_count, 0);
+	while (n > 0 && wire_check(&s->run, (size_t)n, WIRE_STOP, NULL) == 0);
+	return n;
+}
+
 static bool take_run(struct session *s)
 {
-	ssize_t n = io_recv(s->sock_fd, &s->run, sizeof s->run, s->fds, &s->fds_count, 0);
+	ssize_t n = recv_run(s);
 	struct error err = ERROR_INIT;
 	size_t want;
 
