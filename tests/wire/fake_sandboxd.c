@@ -10,6 +10,7 @@
  *	words		write the arguments to stdout, one a line
  *	names		the same with the names of the files
  *	sleep MS
+ *	until NAME	until RUN_DIRECTORY/NAME is there
  *	exit N		signal N	noexec N	how it ends; exit 0 without any
  *	cause N		why it was ended from outside
  *	usage WALL_US PEAK_BYTES
@@ -23,8 +24,8 @@
  *			that command only where TEXT is the input
  *	file NAME TEXT	what collect finds
  *
- * Each thing that happens is a line in RUN_DIRECTORY/events: taken, verdict, closed
- * (the worker went away), stop N. */
+ * Each thing that happens is a line in RUN_DIRECTORY/events: ready (it listens), taken,
+ * verdict, closed (the worker went away), stop N. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -272,6 +273,15 @@ static void do_sleep(struct session *s, const char *text)
 	watch(s, atoi(text));
 }
 
+static void do_until(struct session *s, const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/%s", run_directory, text);
+	while (!s->ended && !s->stop && access(path, F_OK) < 0)
+		watch(s, 20);
+}
+
 static void do_hang(struct session *s, const char *text)
 {
 	(void)text;
@@ -352,7 +362,7 @@ static const struct {
 	{ "sleep", do_sleep }, { "hang", do_hang },	{ "exit", do_exit },
 	{ "signal", do_signal }, { "noexec", do_noexec }, { "cause", do_cause },
 	{ "usage", do_usage }, { "die", do_die },	{ "nonsense", do_nonsense },
-	{ "file", do_file },   { "when", do_when },
+	{ "file", do_file },   { "when", do_when },	{ "until", do_until },
 };
 
 static void run_command(struct session *s, const char *line)
@@ -552,6 +562,7 @@ int main(int argc, char **argv)
 			keeper(box_fd);
 		}
 	control_fd = listen_at(WIRE_SOCKET_CONTROL);
+	event("ready");
 	for (;;) {
 		cleanup_close int fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC);
 
