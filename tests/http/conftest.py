@@ -3,6 +3,7 @@
 
 import os
 import re
+import signal
 import sys
 
 import pytest
@@ -15,8 +16,15 @@ tap = None
 seen = 0
 
 
+def ended(number, frame):
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def pytest_configure(config):
     global tap
+    # Whoever ends us, as a layer that takes too long is ended: what was started ends first.
+    signal.signal(signal.SIGTERM, ended)
     number = os.environ.pop("SANDPOOL_TAP_FD", None)
     if number:
         tap = os.fdopen(int(number), "w", buffering=1)
@@ -66,6 +74,11 @@ def pytest_collectreport(report):
 def pytest_sessionfinish(session, exitstatus):
     if tap is not None:
         print(f"1..{seen}", file=tap)
+
+
+def pytest_unconfigure(config):
+    for one in list(stacks.alive):
+        one.stop()
 
 
 @pytest.fixture(scope="session")

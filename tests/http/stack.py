@@ -294,8 +294,6 @@ class Stack:
         self.spawn(name)
 
     def stop(self):
-        if self in alive:
-            alive.remove(self)
         for name in ("nginx", "fcgi", "sandboxd"):
             process = self.processes.get(name)
             self.end(name)
@@ -306,6 +304,8 @@ class Stack:
                 except ProcessLookupError:
                     pass
         shutil.rmtree(self.dir, ignore_errors=True)
+        if self in alive:
+            alive.remove(self)
 
     def __enter__(self):
         try:
