@@ -64,6 +64,20 @@ static bool promised(const char *out)
 	return size >= sizeof last - 1 && !strcmp(out + size - (sizeof last - 1), last);
 }
 
+/* Its last lines, in one. */
+static const char *end_of(const char *out)
+{
+	static char text[81];
+	size_t size = strlen(out);
+	char *at;
+
+	snprintf(text, sizeof text, "%s", size >= sizeof text ? out + size - sizeof text + 1 : out);
+	for (at = text; *at; at++)
+		if (*at == '\n')
+			*at = '|';
+	return text;
+}
+
 /* The lines in which the hostile program says what differed. */
 static void quote(struct trial *t, const struct outcome *outcome)
 {
@@ -97,7 +111,8 @@ bool run_expecting(struct trial *t, const struct service *service,
 		     cause_name(verdict->cause), verdict->exited ? verdict->exit_code : -1,
 		     verdict->exited ? 0 : verdict->signal, verdict->exec_errno);
 	if (good && status == STATUS_SUCCESS && !(flags & CASE_NO_PROMISE))
-		good = check(t, promised(ret_outcome->out), "it ended without its promise");
+		good = check(t, promised(ret_outcome->out),
+			     "it ended without its promise: \"...%s\"", end_of(ret_outcome->out));
 	if (!good)
 		quote(t, ret_outcome);
 	return good;
