@@ -67,6 +67,8 @@ def started(prefix):
     yield port, done.stdout
     stopped = quickstart("--stop", prefix=prefix)
     assert stopped.returncode == 0, stopped.stderr
+    with socket.socket() as one:
+        assert one.connect_ex(("127.0.0.1", port)) != 0, "somebody still listens"
     assert before == {name: os.stat(name).st_mtime_ns for name in before}
     assert sorted(os.listdir(TOP)) == files
 
