@@ -16,6 +16,7 @@
 
 #define WAIT_FOR_BOX_US 2000000
 #define LOOK_US		50000 /* how soon others get a box that we have */
+#define CUT_MAX		5     /* so often what was stopped in the middle is asked again */
 
 struct versions {
 	uint32_t count;
@@ -28,6 +29,7 @@ struct versions {
 		 * another version. "" and zeroes: never asked. */
 		char manifest[24];
 		uint8_t file[LANGUAGE_HASH_BYTES];
+		uint8_t cut; /* how often it was stopped before it said anything */
 	} slot[VERSIONS_MAX];
 };
 
@@ -113,6 +115,7 @@ static void put(struct versions *versions, size_t slot, const char *text,
 	snprintf(versions->slot[slot].manifest, sizeof versions->slot[slot].manifest, "%s",
 		 manifest);
 	memcpy(versions->slot[slot].file, language->hash, sizeof language->hash);
+	versions->slot[slot].cut = 0;
 }
 
 /* ---- out of what a program says ---- */
@@ -230,6 +233,7 @@ static bool probe_one(struct prober *p, size_t slot, const struct language *lang
 	char text[VERSIONS_TEXT];
 	enum launch_end end = ask(p, language, image, &result);
 	bool good = end == LAUNCH_DONE && result.verdict.exec_errno == 0;
+	bool cut = good && result.verdict.cause != CAUSE_NONE;
 	int stream;
 
 	text[0] = '\0';
@@ -237,6 +241,9 @@ static bool probe_one(struct prober *p, size_t slot, const struct language *lang
 		versions_extract(result.output[stream].data, result.output[stream].size, text);
 	launch_result_free(&result);
 	if (end != LAUNCH_DONE && end != LAUNCH_REFUSED && end != LAUNCH_LOST)
+		return false;
+	/* a busy machine, on which a large one needs longer than it may */
+	if (!text[0] && cut && ++p->versions->slot[slot].cut < CUT_MAX)
 		return false;
 	if (!text[0])
 		log_event(LOG_WARNING, "%s does not say its version", language->id);

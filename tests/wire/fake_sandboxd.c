@@ -428,7 +428,13 @@ static void refuse_reload(struct session *s)
 
 static void say_version(struct session *s)
 {
-	do_echo(s, "fake version 1.2.3 of today");
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/slow", run_directory);
+	if (unlink(path) == 0)
+		s->stop = CAUSE_WALL;
+	else
+		do_echo(s, "fake version 1.2.3 of today");
 }
 
 static void serve_stage(struct session *s)

@@ -1185,10 +1185,12 @@ static void test_version_again(void)
 		   "id = \"t\"; name = \"Test\"; file = \"main.t\"; aliases = [ \"tee\" ];\n"
 		   "version = [ \"t\", \"--version\" ]; run = [ \"t\" ];\n"
 		   "example = { code = \"echo good\\n\"; output = \"good\\n\"; };\n");
+	write_text("run/slow", "%s", "");
 	start_fake("2");
 	kill(pool_pid, SIGHUP);
 	check(wait_for("run/events", "version t\n", 1),
 	      "a language whose file changed is asked again for its version");
+	check(wait_for("run/events", "version t\n", 2), "and once more when it was too slow");
 	check(count_in("run/events", "version b\n") == 0, "and no other");
 }
 
