@@ -532,7 +532,9 @@ bool census_settled(const struct service *service, struct census *ret_census)
 		pause_ms(200);
 		census_take(service, ret_census);
 		ret_census->mounts_most = mounts_most;
-		if (!differ(&first, ret_census, text, sizeof text))
+		/* also when nothing changes for long, because a box is slow to come */
+		if (ret_census->inits == service->slots &&
+		    !differ(&first, ret_census, text, sizeof text))
 			return true;
 		first = *ret_census;
 	}
