@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
@@ -447,6 +448,78 @@ double mem_available_kib(void)
 	text[n > 0 ? n : 0] = '\0';
 	line = strstr(text, "MemAvailable:");
 	return line ? strtod(line + 13, NULL) : 0;
+}
+
+/* ---- the command line ---- */
+
+static noreturn void usage(const char *program, const struct option_row *rows, size_t count)
+{
+	char text[600] = "";
+	size_t used = 0, i;
+
+	for (i = 0; i < count && used < sizeof text; i++)
+		/* a number that is needed has a preset */
+		used += (size_t)snprintf(text + used, sizeof text - used,
+		                         rows[i].needed && rows[i].text ? " -%c %s" : " [-%c %s]",
+		                         rows[i].letter, rows[i].value);
+	die("usage: %s%s", program, text);
+}
+
+static const struct option_row *option_find(const struct option_row *rows, size_t count, int letter)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (rows[i].letter == letter)
+			return &rows[i];
+	return NULL;
+}
+
+void options_read(int argc, char **argv, const struct option_row *rows, size_t count)
+{
+	char letters[64] = "";
+	size_t i;
+	int option;
+
+	for (i = 0; i < count; i++)
+		snprintf(letters + 2 * i, sizeof letters - 2 * i, "%c:", rows[i].letter);
+	while ((option = getopt(argc, argv, letters)) != -1) {
+		const struct option_row *row = option_find(rows, count, option);
+
+		if (!row)
+			usage(program_invocation_short_name, rows, count);
+		else if (row->number)
+			*row->number = (unsigned)atoi(optarg);
+		else
+			*row->text = optarg;
+	}
+	for (i = 0; i < count; i++)
+		if (rows[i].needed && (rows[i].number ? !*rows[i].number : !*rows[i].text))
+			usage(program_invocation_short_name, rows, count);
+}
+
+bool part_is_wanted(const char *wanted, const char *name)
+{
+	return !strcmp(wanted, "all") || !strcmp(wanted, name);
+}
+
+void parts_check(const char *wanted, const struct part *parts, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (part_is_wanted(wanted, parts[i].name))
+			return;
+	die("no part %s", wanted);
+}
+
+void parts_run(const char *wanted, const struct part *parts, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (part_is_wanted(wanted, parts[i].name))
+			parts[i].run();
 }
 
 /* ---- report ---- */

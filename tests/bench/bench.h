@@ -80,6 +80,27 @@ enum launch_end ask(const struct ask *a, struct launch_result *result, struct er
 /* A run of a program that ends at once with 0; in microseconds. */
 double ask_true(const struct daemon *daemon, const char *language, bool other);
 
+/* ---- the command line ---- */
+
+/* -LETTER VALUE; goes to the text or the number. */
+struct option_row {
+	char letter;
+	const char *value; /* its name in the usage */
+	const char **text;
+	unsigned *number;
+	bool needed; /* a text that is there, a number that is not 0 */
+};
+/* Dies with the usage when they are not as the rows have it. */
+void options_read(int argc, char **argv, const struct option_row *rows, size_t count);
+
+struct part {
+	const char *name;
+	void (*run)(void);
+};
+bool part_is_wanted(const char *wanted, const char *name); /* "all" wants every one */
+void parts_check(const char *wanted, const struct part *parts, size_t count); /* or dies */
+void parts_run(const char *wanted, const struct part *parts, size_t count);
+
 /* ---- report ---- */
 
 void report_open(const char *json_path);

@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -481,51 +480,24 @@ static void start_spawners(const char *crun_bundle)
 		crun = spawner_start((char *const *)(uintptr_t)crun_argv, true);
 }
 
-static void usage(void)
-{
-	die("usage: bench_box -d DAEMON -m MATERIAL [-b CRUN_BUNDLE] [-n RUNS] [-j FILE] [-p PART]");
-}
-
 int main(int argc, char **argv)
 {
 	const char *json_path = NULL, *bundle = NULL, *part = "all";
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} parts[] = {
+	const struct option_row options[] = {
+		{ 'd', "DAEMON", &binary, NULL, true },
+		{ 'm', "MATERIAL", &material, NULL, true },
+		{ 'b', "CRUN_BUNDLE", &bundle, NULL, false },
+		{ 'n', "RUNS", NULL, &runs, false },
+		{ 'j', "FILE", &json_path, NULL, false },
+		{ 'p', "PART", &part, NULL, false },
+	};
+	static const struct part parts[] = {
 		{ "latency", latency },	  { "rates", rates },	  { "bombs", bombs },
 		{ "overshoot", overshoot }, { "capture", capture }, { "growth", growth },
 		{ "idle", idle_memory }, { "tail", tail },
 	};
-	size_t i;
-	int option;
 
-	while ((option = getopt(argc, argv, "d:m:b:n:j:p:")) != -1) {
-		switch (option) {
-		case 'd':
-			binary = optarg;
-			break;
-		case 'm':
-			material = optarg;
-			break;
-		case 'b':
-			bundle = optarg;
-			break;
-		case 'n':
-			runs = (unsigned)atoi(optarg);
-			break;
-		case 'j':
-			json_path = optarg;
-			break;
-		case 'p':
-			part = optarg;
-			break;
-		default:
-			usage();
-		}
-	}
-	if (!binary || !material)
-		usage();
+	options_read(argc, argv, options, ARRAY_LEN(options));
 	catch_signals();
 	start_spawners(bundle);
 	report_open(json_path);
@@ -533,9 +505,7 @@ int main(int argc, char **argv)
 	start(&cold, "cold", 1, "warm = false;\n");
 	start(&mixed, "mixed", 3, "");
 	report("cgroup_mode", (double)warm.info.cgroup_mode, "1 v2, 2 hybrid, 3 v1");
-	for (i = 0; i < ARRAY_LEN(parts); i++)
-		if (!strcmp(part, "all") || !strcmp(part, parts[i].name))
-			parts[i].run();
+	parts_run(part, parts, ARRAY_LEN(parts));
 	daemon_stop(&mixed);
 	daemon_stop(&cold);
 	daemon_stop(&warm);

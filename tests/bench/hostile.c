@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,38 +307,22 @@ static void measure(const struct row *row, double idle_p99_us)
 int main(int argc, char **argv)
 {
 	const char *json_path = NULL, *part = "all";
+	const struct option_row options[] = {
+		{ 'd', "DAEMON", &binary, NULL, true },
+		{ 'm', "MATERIAL", &material, NULL, true },
+		{ 'n', "RUNS", NULL, &runs, true },
+		{ 'j', "FILE", &json_path, NULL, false },
+		{ 'p', "CASE", &part, NULL, false },
+	};
 	struct canary idle;
 	char settings[400];
 	double idle_p99_us;
 	bool known = false;
 	size_t i;
-	int option;
 
-	while ((option = getopt(argc, argv, "d:m:n:j:p:")) != -1) {
-		switch (option) {
-		case 'd':
-			binary = optarg;
-			break;
-		case 'm':
-			material = optarg;
-			break;
-		case 'n':
-			runs = (unsigned)atoi(optarg);
-			break;
-		case 'j':
-			json_path = optarg;
-			break;
-		case 'p':
-			part = optarg;
-			break;
-		default:
-			return 2;
-		}
-	}
-	if (!binary || !material || !runs)
-		die("usage: bench_hostile -d DAEMON -m MATERIAL [-n RUNS] [-j FILE] [-p CASE]");
+	options_read(argc, argv, options, ARRAY_LEN(options));
 	for (i = 0; i < ARRAY_LEN(rows); i++)
-		known = known || !strcmp(part, "all") || !strcmp(part, rows[i].key);
+		known = known || part_is_wanted(part, rows[i].key);
 	if (!known)
 		die("no case %s", part);
 	catch_signals();
@@ -356,7 +339,7 @@ int main(int argc, char **argv)
 	idle_p99_us = canary_stop(&idle);
 	report("idle_canary_p99_ms", idle_p99_us / 1000, NULL);
 	for (i = 0; i < ARRAY_LEN(rows); i++)
-		if (!strcmp(part, "all") || !strcmp(part, rows[i].key))
+		if (part_is_wanted(part, rows[i].key))
 			measure(&rows[i], idle_p99_us);
 	daemon_stop(&daemon_here);
 	report_close();

@@ -5,7 +5,6 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -833,42 +832,20 @@ static void memory(void)
 int main(int argc, char **argv)
 {
 	const char *json_path = NULL, *part = "all";
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} parts[] = {
+	const struct option_row options[] = {
+		{ 'd', "HOME", &home, NULL, true },
+		{ 'n', "RUNS", NULL, &runs, true },
+		{ 'j', "FILE", &json_path, NULL, false },
+		{ 'p', "PART", &part, NULL, false },
+	};
+	static const struct part parts[] = {
 	        {"latency", latency},   {"rates", rates}, {"ahead", ahead},
 	        {"compiled", compiled}, {"java", java},   {"overload", overload},
 	        {"memory", memory},
 	};
-	bool known = false;
-	size_t i;
-	int option;
 
-	while ((option = getopt(argc, argv, "d:n:j:p:")) != -1) {
-		switch (option) {
-		case 'd':
-			home = optarg;
-			break;
-		case 'n':
-			runs = (unsigned)atoi(optarg);
-			break;
-		case 'j':
-			json_path = optarg;
-			break;
-		case 'p':
-			part = optarg;
-			break;
-		default:
-			return 2;
-		}
-	}
-	if (!home || !runs)
-		die("usage: bench_http -d HOME [-n RUNS] [-j FILE] [-p PART]");
-	for (i = 0; i < ARRAY_LEN(parts); i++)
-		known = known || !strcmp(part, "all") || !strcmp(part, parts[i].name);
-	if (!known)
-		die("no part %s", part);
+	options_read(argc, argv, options, ARRAY_LEN(options));
+	parts_check(part, parts, ARRAY_LEN(parts));
 	catch_signals();
 	start_spawners();
 	report_open(json_path);
@@ -878,9 +855,7 @@ int main(int argc, char **argv)
 	await_run("/plain");
 	report("cgroup_mode", (double)pool.daemon.info.cgroup_mode, "1 v2, 2 hybrid, 3 v1");
 	report("slots", (double)pool.daemon.info.slots, NULL);
-	for (i = 0; i < ARRAY_LEN(parts); i++)
-		if (!strcmp(part, "all") || !strcmp(part, parts[i].name))
-			parts[i].run();
+	parts_run(part, parts, ARRAY_LEN(parts));
 	stop_all();
 	stop_spawners();
 	report_close();

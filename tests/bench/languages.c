@@ -4,7 +4,6 @@
  * nothing is started ahead, so that both do the same work. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <getopt.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -415,46 +414,21 @@ static char *settings_text(const char *more)
 int main(int argc, char **argv)
 {
 	const char *json_path = NULL, *part = "all", *binary = NULL;
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} parts[] = {{"examples", all}, {"squashfs", squashfs}, {"cold", cold_starts}};
+	const struct option_row options[] = {
+		{ 'b', "DAEMON", &binary, NULL, true },
+		{ 'd', "HOME", &home, NULL, true },
+		{ 'i', "IMAGES", &images, NULL, false },
+		{ 'n', "RUNS", NULL, &runs, true },
+		{ 'j', "FILE", &json_path, NULL, false },
+		{ 'p', "PART", &part, NULL, false },
+	};
+	static const struct part parts[] = {
+	        {"examples", all}, {"squashfs", squashfs}, {"cold", cold_starts},
+	};
 	char languages[300];
-	bool known = false;
-	size_t i;
-	int option;
 
-	while ((option = getopt(argc, argv, "b:d:i:n:j:p:")) != -1) {
-		switch (option) {
-		case 'b':
-			binary = optarg;
-			break;
-		case 'd':
-			home = optarg;
-			break;
-		case 'i':
-			images = optarg;
-			break;
-		case 'n':
-			runs = (unsigned)atoi(optarg);
-			break;
-		case 'j':
-			json_path = optarg;
-			break;
-		case 'p':
-			part = optarg;
-			break;
-		default:
-			return 2;
-		}
-	}
-	if (!binary || !home || !runs)
-		die("usage: bench_languages -b DAEMON -d HOME [-i IMAGES] [-n RUNS] [-j FILE] "
-		    "[-p PART]");
-	for (i = 0; i < ARRAY_LEN(parts); i++)
-		known = known || !strcmp(part, "all") || !strcmp(part, parts[i].name);
-	if (!known)
-		die("no part %s", part);
+	options_read(argc, argv, options, ARRAY_LEN(options));
+	parts_check(part, parts, ARRAY_LEN(parts));
 	catch_signals();
 	report_open(json_path);
 	prepare_mounts();
@@ -463,9 +437,7 @@ int main(int argc, char **argv)
 	daemon_start(&warm, "warm", binary, languages, 1, settings_text(""));
 	daemon_start(&cold, "cold", binary, languages, 2, settings_text("warm = false;\n"));
 	report("cgroup_mode", (double)warm.info.cgroup_mode, "1 v2, 2 hybrid, 3 v1");
-	for (i = 0; i < ARRAY_LEN(parts); i++)
-		if (!strcmp(part, "all") || !strcmp(part, parts[i].name))
-			parts[i].run();
+	parts_run(part, parts, ARRAY_LEN(parts));
 	daemon_stop(&cold);
 	daemon_stop(&warm);
 	report_close();
