@@ -199,12 +199,35 @@ int io_seal(int memfd)
 	return fcntl(memfd, F_ADD_SEALS, ALL_SEALS);
 }
 
+int io_memfd(const char *name)
+{
+	return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
+int io_memfd_seal_with(int memfd, const void *data, size_t size)
+{
+	const char *at = data;
+	off_t offset = 0;
+
+	while (size > 0) {
+		ssize_t n = pwrite(memfd, at, size, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		at += n;
+		offset += n;
+		size -= (size_t)n;
+	}
+	return io_seal(memfd);
+}
+
 int io_memfd_sealed(const char *name, const void *data, size_t size)
 {
-	cleanup_close int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	cleanup_close int fd = io_memfd(name);
 
-	if (fd < 0 || io_write_full(fd, data, size) < 0 || lseek(fd, 0, SEEK_SET) < 0 ||
-	    io_seal(fd) < 0)
+	if (fd < 0 || io_memfd_seal_with(fd, data, size) < 0)
 		return -1;
 	return steal_fd(&fd);
 }

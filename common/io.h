@@ -70,9 +70,11 @@ int io_send(int sock_fd, const void *data, size_t size, const int *fds, size_t f
 ssize_t io_recv(int sock_fd, void *data, size_t size, int *fds, size_t *ret_fds_count,
 		int flags);
 
-/* A memfd with the content and all four seals, at offset 0; -1 with errno.
- * io_seal() seals one that was written piece by piece. */
+/* A memfd with the content and all four seals, at offset 0; -1 with errno. The others are
+ * its parts: an empty one, the content and the seals, the seals alone. */
 int io_memfd_sealed(const char *name, const void *data, size_t size);
+int io_memfd(const char *name);
+int io_memfd_seal_with(int memfd, const void *data, size_t size);
 int io_seal(int memfd);
 
 /* Is fd a memfd with all four seals? ret_size (may be NULL) gets its size. */

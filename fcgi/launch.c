@@ -84,20 +84,23 @@ struct ends {
 	int pass[WIRE_FD_COUNT];
 	int read[3]; /* stdout, stderr, collect */
 };
+#define ENDS_NONE { { -1, -1, -1, -1, -1 }, { -1, -1, -1 } }
 
-static void ends_close_pass(struct ends *ends)
+/* Of what was handed over we keep the writing ends of stdout and stderr: the end of the
+ * program then wakes nobody here before its verdict does. */
+static void ends_close_passed(struct ends *ends)
 {
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(ends->pass); i++)
-		close_fd(&ends->pass[i]);
+	close_fd(&ends->pass[WIRE_FD_PAYLOAD]);
+	close_fd(&ends->pass[WIRE_FD_STDIN]);
+	close_fd(&ends->pass[WIRE_FD_COLLECT]);
 }
 
 static void ends_done(struct ends *ends)
 {
 	size_t i;
 
-	ends_close_pass(ends);
+	for (i = 0; i < ARRAY_LEN(ends->pass); i++)
+		close_fd(&ends->pass[i]);
 	for (i = 0; i < ARRAY_LEN(ends->read); i++)
 		close_fd(&ends->read[i]);
 }
@@ -125,10 +128,10 @@ static int put_words(struct buffer *payload, const struct words *words)
 	return 0;
 }
 
-static int make_payload(const struct launch_stage *stage, uint64_t *ret_size)
+static int fill_payload(const struct launch_stage *stage, int memfd, uint64_t *ret_size)
 {
 	struct buffer payload = { 0 };
-	int fd = -1, rc = 0;
+	int rc = 0;
 	size_t i;
 
 	for (i = 0; i < stage->files_count && rc == 0; i++) {
@@ -137,12 +140,13 @@ static int make_payload(const struct launch_stage *stage, uint64_t *ret_size)
 			rc = put_record(&payload, stage->files[i].content.data,
 					stage->files[i].content.size);
 	}
-	if (rc == 0 && put_words(&payload, stage->options) == 0 &&
-	    put_words(&payload, stage->arguments) == 0 && put_words(&payload, stage->collect) == 0)
-		fd = io_memfd_sealed("payload", payload.data, payload.size);
+	if (rc < 0 || put_words(&payload, stage->options) < 0 ||
+	    put_words(&payload, stage->arguments) < 0 || put_words(&payload, stage->collect) < 0 ||
+	    io_memfd_seal_with(memfd, payload.data, payload.size) < 0)
+		rc = -1;
 	*ret_size = payload.size;
 	buffer_free(&payload);
-	return fd;
+	return rc;
 }
 
 static size_t words_count(const struct words *words)
@@ -150,30 +154,62 @@ static size_t words_count(const struct words *words)
 	return words ? words->count : 0;
 }
 
+static int make_pipe(int *ret_write, int *ret_read)
+{
+	int pair[2];
+
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return -1;
+	*ret_read = pair[0];
+	*ret_write = pair[1];
+	/* a program opens /dev/stdout and /dev/stderr anew, and is not who made the pipe */
+	if (fchmod(pair[1], 0666) < 0)
+		return -1;
+	/* our end only: each end of a pipe has flags of its own */
+	return fcntl(pair[0], F_SETFL, O_NONBLOCK);
+}
+
+/* What every stage needs, whatever it is. */
+static int make_common(struct ends *ends)
+{
+	ends->pass[WIRE_FD_PAYLOAD] = io_memfd("payload");
+	ends->pass[WIRE_FD_STDIN] = io_memfd("stdin");
+	if (ends->pass[WIRE_FD_PAYLOAD] < 0 || ends->pass[WIRE_FD_STDIN] < 0 ||
+	    make_pipe(&ends->pass[WIRE_FD_STDOUT], &ends->read[0]) < 0 ||
+	    make_pipe(&ends->pass[WIRE_FD_STDERR], &ends->read[1]) < 0)
+		return -1;
+	return 0;
+}
+
+/* Made while there was time for it, and used once. */
+static _Thread_local struct {
+	bool there;
+	struct ends ends;
+} spare;
+
+void launch_prepare(void)
+{
+	if (spare.there)
+		return;
+	spare.ends = (struct ends)ENDS_NONE;
+	spare.there = make_common(&spare.ends) == 0;
+	if (!spare.there)
+		ends_done(&spare.ends);
+}
+
 static int make_ends(const struct launch_stage *stage, struct ends *ends, uint64_t *ret_payload)
 {
-	static const enum wire_fd pipes[] = { WIRE_FD_STDOUT, WIRE_FD_STDERR, WIRE_FD_COLLECT };
-	size_t count = words_count(stage->collect) ? 3 : 2, i;
-
-	ends->pass[WIRE_FD_PAYLOAD] = make_payload(stage, ret_payload);
-	ends->pass[WIRE_FD_STDIN] = io_memfd_sealed("stdin", stage->input.data, stage->input.size);
-	if (ends->pass[WIRE_FD_PAYLOAD] < 0 || ends->pass[WIRE_FD_STDIN] < 0)
+	if (spare.there)
+		*ends = spare.ends;
+	else if (make_common(ends) < 0)
 		return -1;
-	for (i = 0; i < count; i++) {
-		int pair[2];
-
-		if (pipe2(pair, O_CLOEXEC) < 0)
-			return -1;
-		ends->read[i] = pair[0];
-		ends->pass[pipes[i]] = pair[1];
-		/* a program opens /dev/stdout and /dev/stderr anew, and is not who made the pipe */
-		if (fchmod(pair[1], 0666) < 0)
-			return -1;
-		/* our end only: each end of a pipe has flags of its own */
-		if (fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0)
-			return -1;
-	}
-	return 0;
+	spare.there = false;
+	if (words_count(stage->collect) &&
+	    make_pipe(&ends->pass[WIRE_FD_COLLECT], &ends->read[2]) < 0)
+		return -1;
+	if (fill_payload(stage, ends->pass[WIRE_FD_PAYLOAD], ret_payload) < 0)
+		return -1;
+	return io_memfd_seal_with(ends->pass[WIRE_FD_STDIN], stage->input.data, stage->input.size);
 }
 
 static int send_run(int sock_fd, const struct launch_stage *stage, struct ends *ends,
@@ -550,7 +586,7 @@ static enum launch_end attempt_run(struct attempt *a, const char *run_directory,
 		error_errno(err, "send to sandboxd");
 		return LAUNCH_DOWN;
 	}
-	ends_close_pass(&a->ends);
+	ends_close_passed(&a->ends);
 	wait_for_verdict(a, err);
 	if (a->end == LAUNCH_DONE)
 		drain(a);
@@ -565,7 +601,7 @@ enum launch_end launch_run(struct launch *launch, const char *run_directory, con
 		.launch = launch,
 		.stage = stage,
 		.result = ret_result,
-		.ends = { { -1, -1, -1, -1, -1 }, { -1, -1, -1 } },
+		.ends = ENDS_NONE,
 		.start_us = clock_us(),
 	};
 	enum launch_end end;

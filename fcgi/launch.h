@@ -80,6 +80,10 @@ struct launch {
 };
 #define LAUNCH_INIT { -1 }
 
+/* Makes ahead what the next stage of this thread will need; to be called while there is
+ * nothing else to do. */
+void launch_prepare(void);
+
 /* Runs one stage; connects first if there is no connection yet (image: which
  * class socket). After anything but LAUNCH_DONE the connection is closed.
  * ret_result is always valid to free. */

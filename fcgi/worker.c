@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "fcgi/codec.h"
 #include "fcgi/confine.h"
+#include "fcgi/launch.h"
 #include "fcgi/route.h"
 
 #define LARGE_PIECE	   (128 << 10) /* freed at once when freed, see set_up() */
@@ -139,6 +140,8 @@ void worker_run(struct pool *pool, enum worker_kind kind, int listen_fd)
 	prctl(PR_SET_NAME, kind == WORKER_RUN ? "sandpool-run" : "sandpool-api");
 	if (door_open(&door, listen_fd, &err) < 0 || set_up(pool, &err) < 0)
 		die("start a worker", &err);
+	if (kind == WORKER_RUN)
+		launch_prepare();
 	/* not all of them in the same moment */
 	most += most / 8 * (pool->row % 16) / 16;
 	/* What waits when we are told to leave may have nobody else; what comes later has:
@@ -151,6 +154,8 @@ void worker_run(struct pool *pool, enum worker_kind kind, int listen_fd)
 		if (conn_fd >= 0) {
 			serve(pool, conn_fd);
 			served++;
+			if (kind == WORKER_RUN)
+				launch_prepare();
 		} else if (leaving && errno != EINTR) {
 			break;
 		}

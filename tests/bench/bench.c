@@ -417,6 +417,7 @@ double ask_true(const struct daemon *daemon, const char *language, bool other)
 		die("a run of true failed: end %d %s cause %d exec %d", end, err.text,
 		    result.verdict.cause, result.verdict.exec_errno);
 	launch_result_free(&result);
+	launch_prepare(); /* as a worker does between two requests */
 	return took;
 }
 
