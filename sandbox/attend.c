@@ -213,20 +213,18 @@ int attend_run(struct attendance *run, struct verdict *ret_verdict, struct error
 		.collect_count = wish->collect_count,
 	};
 
-	int fds[WIRE_FD_COUNT + 1];
-	size_t fds_count = run->stage->fds_count;
+	const int *from = run->stage->fds;
+	int fds[] = { from[WIRE_FD_PAYLOAD], from[WIRE_FD_STDIN], from[WIRE_FD_STDOUT],
+		      from[WIRE_FD_STDERR], run->packed_fd };
 
 	if (box_set_limits(run->box, &wish->limits, err) < 0)
 		return -1;
-	memcpy(fds, run->stage->fds, fds_count * sizeof fds[0]);
-	if (job.unpack)
-		fds[fds_count++] = run->packed_fd;
 	group_mark(&run->box->group);
 	run->start_us = clock_us();
 	run->cpu_check_us = next_cpu_check(run, 0, run->start_us);
-	if (box_give(run->box, &job, fds, fds_count, err) < 0)
+	if (box_give(run->box, &job, fds, job.unpack ? 5 : 4, err) < 0 ||
+	    (collects(run) && box_give_collect(run->box, &job, from, err) < 0))
 		return -1;
-	/* the program's are the only write ends now, but for the worker's */
 	peer_stage_done(run->stage);
 	attend(run);
 	return judge(run, ret_verdict, err);

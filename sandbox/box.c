@@ -161,6 +161,14 @@ int box_give(struct box *box, const struct init_job *job, const int *fds, size_t
 	return 0;
 }
 
+int box_give_collect(struct box *box, const struct init_job *job, const int *wire_fds,
+		     struct error *err)
+{
+	const int fds[] = { wire_fds[WIRE_FD_PAYLOAD], wire_fds[WIRE_FD_COLLECT] };
+
+	return box_give(box, job, fds, ARRAY_LEN(fds), err);
+}
+
 void box_kill_program(struct box *box)
 {
 	group_kill(&box->group, box->init_pid);

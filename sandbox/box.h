@@ -56,6 +56,9 @@ int box_set_limits(struct box *box, const struct limits *limits, struct error *e
 /* Hands the job and the descriptors over: the program starts. */
 int box_give(struct box *box, const struct init_job *job, const int *fds, size_t fds_count,
 	     struct error *err);
+/* What init needs to collect after the end, right behind a job that asks for it. */
+int box_give_collect(struct box *box, const struct init_job *job, const int *wire_fds,
+		     struct error *err);
 
 /* SIGKILL: to the program's processes alone, or to everything. */
 void box_kill_program(struct box *box);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The box's first process, pid 1 in there: a clone of the keeper, never an exec.
- * It waits for one job, starts the program as the box user, reaps, says how it
- * ended, and collects files when asked. It holds no descriptor but its socket.
+ * Its child, the runner, waits for one job and becomes the program; init reaps, says
+ * how it ended, and collects files when asked. It holds no descriptor but its socket.
  * Runs as: user 0 of the box's user namespace, with SETUID, SETGID and KILL of
  * that namespace alone, behind the program's own syscall filter. */
 #ifndef SANDPOOL_INIT_H
@@ -19,7 +19,8 @@
 
 #define BOX_UID 1000 /* the program's user and group inside */
 
-/* keeper -> init, with the descriptors of enum wire_fd. */
+/* keeper -> runner, with the descriptors of enum wire_fd but the last. The same again
+ * follows, for init, when there are files to collect: with the payload and that last one. */
 struct init_job {
 	const struct language *language; /* in memory that both have */
 	const char *environment;	 /* the image's, likewise; see struct image */
@@ -52,39 +53,41 @@ noreturn void init_main(int sock_fd);
 /* Says what went wrong in set-up and ends the box. */
 noreturn void init_fail(int sock_fd, const struct error *err);
 
-/* ---- the stage's child, in stage.c; runs as the box user ---- */
+/* ---- what the runner does, in stage.c and pack.c ---- */
 
 struct stage_files {
 	int payload_fd, stdio_fd[3];
 	int packed_fd; /* -1: none */
 };
 
-/* What became of the start, in memory that a vfork child shares with init. */
+/* What became of the start, in memory that the runner shares with init. */
 struct stage_start {
 	uint64_t exec_us; /* the moment before exec */
 	int code;         /* why there was none: an errno */
 	bool ours;        /* ... and it is no doing of the program or its files */
 };
 
-/* In a vfork child: becomes the box user, writes the files, and executes the
- * program. Returns only when that failed. */
+/* Becomes the box user, and does whatever needs no job; an errno. */
+int stage_begin(void);
+
+/* Writes the files, and executes the program. Returns only when that failed. */
 void stage_exec(const struct init_job *job, const struct stage_files *files,
 		volatile struct stage_start *ret_start);
 
-/* In a fork child: streams the files that the job collects to collect_fd. */
+/* In a fork child of init: streams the files that the job collects to collect_fd. */
 void stage_collect(const struct init_job *job, int payload_fd, int collect_fd);
 
-/* In a fork child, pack.c: all regular files below the work folder into memfd;
+/* All regular files below the work folder into memfd;
  * false when there is something else or too much. And back again; an errno. */
 #define PACK_BYTES_MAX ((uint64_t)16 << 20)
 bool stage_pack(int memfd);
 int stage_unpack(int memfd);
 
-/* In a fork child: becomes the box user and executes the interpreter with the
- * library, placeholders for its streams, and an empty main file. An errno. */
+/* Executes the interpreter with the library, placeholders for its streams, and an empty
+ * main file. An errno. */
 int stage_exec_ahead(const struct init_job *job, int library_fd, int sock_fd);
 
-/* In a vfork child: puts the program where the waiting interpreter looks for it.
+/* Puts the program where the waiting interpreter looks for it.
  * An errno; nothing was changed then. */
 int stage_fill_ahead(const struct init_job *job, int payload_fd);
 

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -27,6 +26,7 @@
 #include "common/log.h"
 #include "sandbox/attend.h"
 #include "sandbox/cache.h"
+#include "sandbox/memory.h"
 #include "sandbox/mount.h"
 
 #define READY_MS	5000   /* set-up of a box */
@@ -367,7 +367,7 @@ static void pack_tree(struct keeper *k)
 {
 	const struct init_job job = { .pack = 1 };
 	const struct limits *limits = &k->config->settings->policy.run;
-	cleanup_close int memfd = memfd_create("packed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	cleanup_close int memfd = io_memfd("packed");
 	struct init_report report = { .event = INIT_FAILED };
 	struct error err = ERROR_INIT;
 	struct box box;
@@ -688,6 +688,7 @@ noreturn void keeper_main(const struct keeper_config *config)
 	k.row = &config->shared->row[config->slot];
 	prctl(PR_SET_NAME, "sandpool-keeper", 0, 0, 0);
 	leave_signals_to_master();
+	memory_keep_from_children();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		_exit(1);
 	if (keeper_open_slot(config, &k.slot, &k.outside_fd, &k.world_fd, &err) < 0 ||

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Runs as: the box user, without any capability. The payload was written by a
- * worker: every record is checked against the file's end. In the vfork child
- * nothing may be allocated, and init's memory must not be changed for good:
- * everything here is static room that only this child uses. */
+ * worker: every record is checked against the file's end. The runner shares init's
+ * memory, so nothing may be allocated: everything here is static room that nobody else
+ * uses. */
 #define _GNU_SOURCE
 #include "sandbox/init.h"
 
@@ -27,6 +27,7 @@
 #define ARGV_MAX	(2 * JOB_WORDS_MAX + 256)
 #define TEXT_ROOM	(2 * JOB_WORD_BYTES + (64 << 10))
 #define ENV_MAX		128
+#define PAYLOAD_ROOM	16384
 #define COLLECT_BYTES	((uint64_t)8 << 20) /* of all collected files together */
 #define NICE_LEVEL	5
 
@@ -36,6 +37,7 @@ static struct {
 } payload;
 
 static struct {
+	char payload[PAYLOAD_ROOM]; /* of small ones: read sooner than mapped */
 	char text[TEXT_ROOM];
 	char *argv[ARGV_MAX + 1];
 	size_t argc;
@@ -63,8 +65,10 @@ static int map_payload(const struct init_job *job, int fd)
 {
 	payload.size = job->payload_bytes;
 	payload.offset = 0;
-	if (payload.size == 0)
-		return 0;
+	payload.map = room.payload;
+	if (payload.size <= sizeof room.payload)
+		return pread(fd, room.payload, payload.size, 0) == (ssize_t)payload.size ? 0
+											 : EPROTO;
 	payload.map = mmap(NULL, payload.size, PROT_READ, MAP_PRIVATE, fd, 0);
 	return payload.map == MAP_FAILED ? errno : 0;
 }
@@ -278,8 +282,18 @@ static int execute(void)
 	return code;
 }
 
-/* What both ways to start have in common. */
-static int begin(void)
+/* A page costs its fault when it is first written to: better now than with a job. */
+static void touch_room(void)
+{
+	char *const parts[] = { (char *)&payload, room.payload, room.text, (char *)room.argv,
+				(char *)room.env, (char *)room.files };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(parts); i++)
+		*(volatile char *)parts[i] = 0;
+}
+
+int stage_begin(void)
 {
 	int code;
 
@@ -288,14 +302,15 @@ static int begin(void)
 	if (code)
 		return code;
 	setsid();
+	touch_room();
 	return chdir(WORK_DIR) < 0 ? errno : 0;
 }
 
 static int prepare(const struct init_job *job, const struct stage_files *files)
 {
-	int code = begin();
+	int code = 0;
 
-	if (code || (files->packed_fd >= 0 && (code = stage_unpack(files->packed_fd))) ||
+	if ((files->packed_fd >= 0 && (code = stage_unpack(files->packed_fd))) ||
 	    (code = map_payload(job, files->payload_fd)) || (code = write_files(job)) ||
 	    (code = take_words(room.options, job->options_count)) ||
 	    (code = take_words(room.arguments, job->arguments_count)) || (code = make_argv(job)))
@@ -357,10 +372,8 @@ int stage_exec_ahead(const struct init_job *job, int library_fd, int sock_fd)
 {
 	static char preload[64], name[JOB_NAME_MAX + 32];
 	const char *file = job->language->file;
-	int code = begin(), high[2], main_fd;
+	int code = 0, high[2], main_fd;
 
-	if (code)
-		return code;
 	main_fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
 	room.files[0] = (struct bytes){ file, strlen(file) };
 	if (main_fd < 0 || (code = make_argv(job)))
@@ -388,15 +401,13 @@ int stage_fill_ahead(const struct init_job *job, int payload_fd)
 {
 	struct bytes name, content;
 	const char *file = job->language->file;
-	int fd, code = stage_become_user();
+	int fd, code;
 
-	if (code || (code = map_payload(job, payload_fd)) || (code = next(&name)) ||
+	if ((code = map_payload(job, payload_fd)) || (code = next(&name)) ||
 	    (code = next(&content)))
 		return code;
 	if (name.size != strlen(file) || memcmp(name.data, file, name.size) != 0)
 		return ENOENT;
-	if (chdir(WORK_DIR) < 0)
-		return errno;
 	fd = open(file, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return errno;
