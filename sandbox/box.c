@@ -112,7 +112,6 @@ int box_start(struct box *box, struct slot *slot, enum box_kind kind,
 		return -1;
 	}
 	box->sock_fd = pair[0];
-	group_joined(&box->group);
 	return 0;
 }
 
@@ -171,7 +170,7 @@ int box_give_collect(struct box *box, const struct init_job *job, const int *wir
 
 void box_kill_program(struct box *box)
 {
-	group_kill(&box->group, box->init_pid);
+	group_kill(&box->group, KILL_OTHERS, box->init_pid);
 }
 
 void box_kill(struct box *box)
@@ -183,7 +182,7 @@ void box_kill(struct box *box)
 	 * because under a CPU quota init may wait long for its turn to die */
 	if (box->pid_fd >= 0)
 		syscall(SYS_pidfd_send_signal, box->pid_fd, SIGKILL, NULL, 0);
-	group_kill(&box->group, 0);
+	group_kill(&box->group, KILL_ALL, box->init_pid);
 }
 
 static bool reaped(struct box *box, int timeout_ms)
@@ -219,7 +218,7 @@ int box_finish(struct box *box, int timeout_ms)
 		if (tries >= 40)
 			return -1;
 		/* what was cloned into the group in the last moment is still dying */
-		group_kill(&box->group, 0);
+		group_kill(&box->group, KILL_ALL, 0);
 		poll(NULL, 0, tries < 10 ? 1 : 10);
 	}
 	box->slot = NULL;

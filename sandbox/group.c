@@ -181,8 +181,8 @@ static int open_counters(struct run_group *group, struct error *err)
 		/* cpu.stat is in every v2 group, with or without the controller */
 		int dir_fd = group->slot->v2 ? group->dir_fd[0] : dir_of(group, c->hierarchy);
 
-		if (!file || dir_fd < 0 || (group->slot->v2 && group->slot->of[c->hierarchy] < 0 &&
-					    i != COUNTER_CPU))
+		if (group->counter_fd[i] >= 0 || !file || dir_fd < 0 ||
+		    (group->slot->v2 && group->slot->of[c->hierarchy] < 0 && i != COUNTER_CPU))
 			continue;
 		group->counter_fd[i] = openat(dir_fd, file, O_RDONLY | O_CLOEXEC);
 		if (group->counter_fd[i] < 0 && errno != ENOENT)
@@ -191,23 +191,99 @@ static int open_counters(struct run_group *group, struct error *err)
 	return 0;
 }
 
+/* ---- v1: what is kept from run to run ---- */
+
+static struct run_group store[GROUPS_AT_ONCE]; /* without what is fresh; slot NULL: empty */
+
+static bool is_fresh(const struct group_slot *slot, unsigned index)
+{
+	return slot->v2 || slot->of[HIER_MEMORY] < 0 || (int)index == slot->of[HIER_MEMORY];
+}
+
+static const char *name_in(const struct run_group *group, unsigned index)
+{
+	return is_fresh(group->slot, index) ? group->name : group->kept_name;
+}
+
+static struct run_group *find_stored(const struct group_slot *slot)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(store); i++)
+		if (store[i].slot == slot)
+			return &store[i];
+	return NULL;
+}
+
+static void hand_over(struct run_group *from, struct run_group *to)
+{
+	const struct group_slot *slot = to->slot;
+	size_t i;
+
+	for (i = 0; i < slot->count; i++)
+		if (!is_fresh(slot, (unsigned)i)) {
+			to->dir_fd[i] = steal_fd(&from->dir_fd[i]);
+			to->tasks_fd[i] = steal_fd(&from->tasks_fd[i]);
+		}
+	for (i = 0; i < COUNTERS; i++) {
+		int index = slot->of[counter_files[i].hierarchy];
+
+		if (index >= 0 && !is_fresh(slot, (unsigned)index))
+			to->counter_fd[i] = steal_fd(&from->counter_fd[i]);
+	}
+	strcpy(to->kept_name, from->kept_name);
+	to->limits = from->limits;
+	to->limits.memory_bytes = 0; /* is of the group that is fresh */
+	to->limits.cpu_percent = 0;  /* written again, it forgets what was used of it */
+}
+
+static void take_stored(struct run_group *group)
+{
+	struct run_group *from = find_stored(group->slot);
+
+	if (!from)
+		return;
+	hand_over(from, group);
+	from->slot = NULL;
+}
+
+/* Nobody is in it any more: that was proved where memory is counted, since a process is
+ * in all hierarchies or in none. */
+static bool put_stored(struct run_group *group)
+{
+	struct run_group *to = find_stored(NULL);
+
+	if (!to || !group->whole)
+		return false;
+	to->slot = group->slot;
+	hand_over(group, to);
+	return true;
+}
+
+static int make_dir(struct run_group *group, unsigned i, struct error *err)
+{
+	const char *name = name_in(group, i);
+
+	if (mkdirat(group->slot->dir_fd[i], name, 0755) < 0)
+		return error_errno(err, "make %s", name);
+	group->dir_fd[i] = openat(group->slot->dir_fd[i], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (group->dir_fd[i] < 0)
+		return error_errno(err, "open %s", name);
+	if (group->slot->v2)
+		return 0;
+	group->tasks_fd[i] = openat(group->dir_fd[i], "tasks", O_WRONLY | O_CLOEXEC);
+	if (group->tasks_fd[i] < 0)
+		return error_errno(err, "open tasks");
+	return 0;
+}
+
 static int make_dirs(struct run_group *group, struct error *err)
 {
 	unsigned i;
 
-	for (i = 0; i < group->slot->count; i++) {
-		if (mkdirat(group->slot->dir_fd[i], group->name, 0755) < 0)
-			return error_errno(err, "make %s", group->name);
-		group->dir_fd[i] = openat(group->slot->dir_fd[i], group->name,
-					  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (group->dir_fd[i] < 0)
-			return error_errno(err, "open %s", group->name);
-		if (group->slot->v2)
-			continue;
-		group->tasks_fd[i] = openat(group->dir_fd[i], "tasks", O_WRONLY | O_CLOEXEC);
-		if (group->tasks_fd[i] < 0)
-			return error_errno(err, "open tasks");
-	}
+	for (i = 0; i < group->slot->count; i++)
+		if (group->dir_fd[i] < 0 && make_dir(group, i, err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -236,12 +312,27 @@ int group_make(struct run_group *group, const struct group_slot *slot, uint64_t 
 	for (i = 0; i < COUNTERS; i++)
 		group->counter_fd[i] = -1;
 	snprintf(group->name, sizeof group->name, "r%" PRIu64, sequence);
+	strcpy(group->kept_name, group->name);
+	take_stored(group);
 	if (make_dirs(group, err) < 0 || set_constants(group, err) < 0 ||
 	    group_limit(group, limits, err) < 0 || open_counters(group, err) < 0) {
 		group_remove(group);
 		return error_wrap(err, "control group");
 	}
+	group->whole = true;
 	return 0;
+}
+
+void group_fill_store(const struct group_slot *slot, const struct limits *limits)
+{
+	struct run_group groups[GROUPS_AT_ONCE];
+	uint64_t i;
+
+	for (i = 0; i < GROUPS_AT_ONCE; i++)
+		if (group_make(&groups[i], slot, i, limits, NULL) < 0)
+			break;
+	while (i-- > 0)
+		group_remove(&groups[i]);
 }
 
 int group_clone_fd(const struct run_group *group)
@@ -259,14 +350,6 @@ int group_join(struct run_group *group, struct error *err)
 		if (write(group->tasks_fd[i], "0", 1) != 1)
 			return error_errno(err, "hierarchy %u", i);
 	return 0;
-}
-
-void group_joined(struct run_group *group)
-{
-	size_t i;
-
-	for (i = 0; i < HIER_COUNT; i++)
-		close_fd(&group->tasks_fd[i]);
 }
 
 /* ---- reading ---- */
@@ -405,22 +488,36 @@ static bool listed(const pid_t *pids, size_t count, pid_t pid)
 	return false;
 }
 
+/* To die takes time on the CPU, which those who wait for their quota do not get. */
+static void unleash(const struct run_group *group)
+{
+	if (group && group->slot->enforced & ENFORCED_CPU)
+		io_write_text_at(dir_of(group, HIER_CPU),
+				 group->slot->v2 ? "cpu.max" : "cpu.cfs_quota_us",
+				 group->slot->v2 ? "max" : "-1");
+}
+
 /* A number read from the list may belong to somebody else by the time it is
  * used. So: open a pidfd first, look whether the number is still listed, and
  * signal through the pidfd: it is a process of the group, or one that is gone.
  * What appears meanwhile dies with the pid namespace; this only spares a busy
  * crowd the wait for init's turn on the CPU. */
-static void kill_listed(int dir_fd, pid_t spare_pid)
+static void kill_listed(int dir_fd, pid_t spare_pid, const struct run_group *unleash_group)
 {
 	static pid_t first[KILL_BATCH], second[KILL_BATCH];
 	static int fds[KILL_BATCH];
-	size_t count = list_pids(dir_fd, first), still, i;
+	size_t count = list_pids(dir_fd, first), still, held = 0, i;
 
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		fds[i] = first[i] > 1 && first[i] != spare_pid
 				 ? (int)syscall(SYS_pidfd_open, first[i], 0)
 				 : -1;
-	still = count ? list_pids(dir_fd, second) : 0;
+		held += fds[i] >= 0;
+	}
+	if (held == 0)
+		return;
+	unleash(unleash_group);
+	still = list_pids(dir_fd, second);
 	for (i = 0; i < count; i++) {
 		if (fds[i] < 0)
 			continue;
@@ -430,39 +527,48 @@ static void kill_listed(int dir_fd, pid_t spare_pid)
 	}
 }
 
-void group_kill(struct run_group *group, pid_t spare_pid)
+void group_kill(struct run_group *group, enum group_kill what, pid_t init_pid)
 {
 	unsigned i;
 
 	if (!group->slot)
 		return;
-	if (group->slot->v2 && group->slot->enforced & ENFORCED_CPU)
-		io_write_text_at(group->dir_fd[0], "cpu.max", "max");
-	if (group->slot->v2 && !spare_pid &&
+	if (group->slot->v2)
+		unleash(group);
+	if (group->slot->v2 && what == KILL_ALL &&
 	    io_write_text_at(group->dir_fd[0], "cgroup.kill", "1") == 0)
 		return;
 	for (i = 0; i < group->slot->count; i++) {
 		if (group->dir_fd[i] < 0)
 			continue;
-		kill_listed(group->dir_fd[i], spare_pid);
+		kill_listed(group->dir_fd[i], init_pid, group);
 		break; /* all hierarchies hold the same processes */
 	}
 }
 
-int group_remove(struct run_group *group)
+static int remove_dirs(const struct run_group *group, bool fresh)
 {
 	unsigned i;
 	int rc = 0;
 
-	if (!group->slot)
-		return 0;
 	for (i = 0; i < group->slot->count; i++)
-		if (unlinkat(group->slot->dir_fd[i], group->name, AT_REMOVEDIR) < 0 &&
+		if (is_fresh(group->slot, i) == fresh &&
+		    unlinkat(group->slot->dir_fd[i], name_in(group, i), AT_REMOVEDIR) < 0 &&
 		    errno != ENOENT)
 			rc = -1;
-	if (rc == 0)
-		close_all(group);
 	return rc;
+}
+
+int group_remove(struct run_group *group)
+{
+	if (!group->slot)
+		return 0;
+	if (remove_dirs(group, true) < 0)
+		return -1;
+	if (!put_stored(group) && remove_dirs(group, false) < 0)
+		return -1;
+	close_all(group);
+	return 0;
 }
 
 static int sweep_one(int parent_fd, const char *name)
@@ -478,7 +584,7 @@ static int sweep_one(int parent_fd, const char *name)
 		if (io_write_text_at(fd, "cgroup.freeze", "0") < 0)
 			io_write_text_at(fd, "freezer.state", "THAWED");
 		if (io_write_text_at(fd, "cgroup.kill", "1") < 0)
-			kill_listed(fd, 0);
+			kill_listed(fd, 0, NULL);
 		if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 			return 0;
 		poll(NULL, 0, tries < 20 ? 1 : 20);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* The control group of one run: made fresh, limited, read, killed and removed by
- * plain files below directories that were opened before. libcgroup's calls cost
+/* The control group of one run: made, limited, read, killed and removed by plain
+ * files below directories that were opened before. libcgroup's calls cost
  * milliseconds, so it makes only what lives long: see cgroup.h.
+ * On v2 every run has a fresh group. On v1 it has a fresh one where memory is counted,
+ * because what a run leaves charged must not be the next one's; the other hierarchies
+ * count nothing that stays, so there a slot's groups serve one run after another.
  * Runs as: root (the keeper); group_join() in the box's child. */
 #ifndef SANDPOOL_GROUP_H
 #define SANDPOOL_GROUP_H
@@ -29,9 +32,11 @@ enum counter { COUNTER_PEAK, COUNTER_OOM, COUNTER_CPU, COUNTER_PIDS, COUNTERS };
 
 struct run_group {
 	const struct group_slot *slot;
-	char name[24];
+	char name[24];            /* where memory is counted; everywhere when fresh */
+	char kept_name[24];       /* in the other hierarchies */
+	bool whole;               /* made without a failure */
 	int dir_fd[HIER_COUNT];   /* by the slot's order */
-	int tasks_fd[HIER_COUNT]; /* v1: open until the child has joined */
+	int tasks_fd[HIER_COUNT]; /* v1 */
 	int counter_fd[COUNTERS]; /* -1: this kernel has it not */
 	struct limits limits;     /* as written and read back */
 	uint64_t cpu_base_us;     /* used by our own set-up before the program */
@@ -42,6 +47,12 @@ struct run_group {
 int group_make(struct run_group *group, const struct group_slot *slot, uint64_t sequence,
 	       const struct limits *limits, struct error *err);
 
+/* So many boxes a slot has at most at a time: one that runs and two made ahead. On v1 it
+ * has the groups for them from its start on, and never more; if they cannot be made, the
+ * first box will say why. Takes the sequence's numbers below that. */
+#define GROUPS_AT_ONCE 3
+void group_fill_store(const struct group_slot *slot, const struct limits *limits);
+
 /* Changes the limits of a group that already runs, in the order in which none is
  * ever larger than it may be together with another, and reads them back. */
 int group_limit(struct run_group *group, const struct limits *limits, struct error *err);
@@ -49,7 +60,6 @@ int group_limit(struct run_group *group, const struct limits *limits, struct err
 /* For clone3(CLONE_INTO_CGROUP) on v2; -1 on v1, where the child joins. */
 int group_clone_fd(const struct run_group *group);
 int group_join(struct run_group *group, struct error *err); /* in the child; no-op on v2 */
-void group_joined(struct run_group *group);                  /* in the keeper, after the clone */
 
 /* Starts the program's share of the CPU clock. */
 void group_mark(struct run_group *group);
@@ -65,11 +75,13 @@ void group_read(const struct run_group *group, struct group_state *ret_state);
 uint64_t group_cpu_us(const struct run_group *group);
 bool group_oom(const struct run_group *group);
 
-/* SIGKILL to everything in it but spare_pid (0: nothing is spared). */
-void group_kill(struct run_group *group, pid_t spare_pid);
+/* SIGKILL to the others beside init, or to everything: then init was signalled already,
+ * which on v1 is not done again. */
+enum group_kill { KILL_OTHERS, KILL_ALL };
+void group_kill(struct run_group *group, enum group_kill what, pid_t init_pid);
 
-/* Removes it if it is empty; -1 with EBUSY while it is not. Closes everything
- * only when it is gone. */
+/* Removes it, or keeps parts of it for the next run, if it is empty; -1 with EBUSY while
+ * it is not. Closes everything only when it is gone. */
 int group_remove(struct run_group *group);
 
 /* Kills and removes every group below dir_fd: what a crash left behind. 0 when
