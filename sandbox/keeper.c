@@ -46,6 +46,7 @@ struct keeper {
 	bool warm_ahead; /* an interpreter was started in it */
 	bool ahead_put_off; /* the machine had other things to do */
 	int outside_fd, world_fd, epoll_fd;
+	int sockets_fd; /* the network namespace's list of local sockets */
 	unsigned image;
 	int tree_fd; /* the frozen tmpfs of this connection's build; -1: none */
 	int packed_fd; /* the same from the cache: files to write into a plain box */
@@ -76,6 +77,10 @@ static int renew_network(struct keeper *k, struct error *err)
 		return 0;
 	if (unshare(CLONE_NEWNET) < 0)
 		return error_errno(err, "network namespace");
+	close_fd(&k->sockets_fd);
+	k->sockets_fd = openat(k->slot.proc_fd, "self/net/unix", O_RDONLY | O_CLOEXEC);
+	if (k->sockets_fd < 0)
+		return error_errno(err, "network namespace: its sockets");
 	return 0;
 }
 
@@ -84,11 +89,12 @@ static int renew_network(struct keeper *k, struct error *err)
 static bool network_clean(const struct keeper *k, unsigned boxes)
 {
 	char text[4096];
-	ssize_t n = io_read_text_at(k->slot.proc_fd, "self/net/unix", text, sizeof text);
+	ssize_t n = pread(k->sockets_fd, text, sizeof text, 0);
 	unsigned lines = 0;
 	ssize_t i;
 
-	if (n < 0)
+	/* as many as fill all of it are too many */
+	if (n < 0 || n == sizeof text)
 		return false;
 	for (i = 0; i < n; i++)
 		lines += text[i] == '\n';
@@ -496,10 +502,22 @@ static void check_network(struct keeper *k)
 	}
 }
 
+/* Behind the others who wait for connections. The kernel wakes the first in line: so it
+ * is the one whose box, and interpreter, had the most time to get ready. */
+static int line_up(struct keeper *k)
+{
+	int listen_fd = k->config->listen_fds[k->image];
+	struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE, .data.fd = listen_fd };
+
+	if (epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, listen_fd, NULL) < 0 && errno != ENOENT)
+		return -1;
+	return epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, listen_fd, &event);
+}
+
 static int serve_image(struct keeper *k, unsigned image, struct error *err)
 {
 	const struct image *wanted = &k->config->images->image[image];
-	struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+	struct epoll_event event = { .events = EPOLLIN };
 
 	end_box(k, &k->warm);
 	if (world_take_image(k->outside_fd, k->world_fd, k->config->images, wanted, err) < 0)
@@ -510,14 +528,10 @@ static int serve_image(struct keeper *k, unsigned image, struct error *err)
 	k->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (k->epoll_fd < 0)
 		return error_errno(err, "epoll");
-	event.data.fd = k->config->listen_fds[image];
-	if (epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event) < 0)
-		return error_errno(err, "epoll");
-	event.events = EPOLLIN;
 	event.data.fd = k->config->command_fd;
-	if (epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event) < 0)
-		return error_errno(err, "epoll");
 	k->image = image;
+	if (epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event) < 0 || line_up(k) < 0)
+		return error_errno(err, "epoll");
 	atomic_store(&k->row->image, image);
 	return 0;
 }
@@ -551,6 +565,8 @@ static void take_connection(struct keeper *k)
 	atomic_store(&k->row->used_us, clock_us());
 	serve(k, conn_fd);
 	check_network(k);
+	if (line_up(k) < 0)
+		_exit(1);
 }
 
 /* Ready means: a warm box that works, where warm boxes are wanted. */
@@ -660,7 +676,7 @@ int keeper_open_slot(const struct keeper_config *config, struct slot *ret_slot,
 		.user_ns_fd = -1,
 		.fresh_network = !strcmp(config->settings->network_namespace, "fresh"),
 		.strict_speculation = config->settings->strict_speculation,
-		.sequence = 1,
+		.sequence = GROUPS_AT_ONCE,
 	};
 
 	slot.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -684,7 +700,7 @@ noreturn void keeper_main(const struct keeper_config *config)
 	struct error err = ERROR_INIT;
 
 	k.config = config;
-	k.tree_fd = k.packed_fd = k.epoll_fd = -1;
+	k.tree_fd = k.packed_fd = k.epoll_fd = k.sockets_fd = -1;
 	k.row = &config->shared->row[config->slot];
 	prctl(PR_SET_NAME, "sandpool-keeper", 0, 0, 0);
 	leave_signals_to_master();
@@ -696,6 +712,7 @@ noreturn void keeper_main(const struct keeper_config *config)
 		complain(&k, "", &err);
 		_exit(1);
 	}
+	group_fill_store(&k.slot.groups, &config->settings->policy.run);
 	prove(&k);
 	loop(&k);
 	_exit(0);

@@ -7,22 +7,27 @@
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <sys/auxv.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-static bool holds(const struct dl_phdr_info *object, uintptr_t address)
+#include "common/io.h"
+
+/* Whatever is not named here may be called by anybody: a library that was preloaded stands
+ * before the C library. */
+static const char *const own_libraries[] = { "libcap.so",   "libcgroup.so",	 "libconfig.so",
+					     "libmd.so",    "libseccomp.so", "libsystemd.so",
+					     "libpthread.so", "libm.so",	 "libnss_" };
+
+static bool is_own(const char *path)
 {
+	const char *name = strrchr(path, '/');
 	size_t i;
 
-	for (i = 0; i < object->dlpi_phnum; i++) {
-		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
-
-		if (part->p_type == PT_LOAD &&
-		    address - (object->dlpi_addr + part->p_vaddr) < part->p_memsz)
+	name = name ? name + 1 : path;
+	for (i = 0; i < ARRAY_LEN(own_libraries); i++)
+		if (!strncmp(name, own_libraries[i], strlen(own_libraries[i])))
 			return true;
-	}
 	return false;
 }
 
@@ -38,16 +43,12 @@ static void keep_part(const struct dl_phdr_info *object, const ElfW(Phdr) *part)
 
 static int keep_object(struct dl_phdr_info *object, size_t size, void *data)
 {
-	const uintptr_t needed[] = { (uintptr_t)&memory_keep_from_children, (uintptr_t)&malloc,
-				     (uintptr_t)getauxval(AT_BASE),
-				     (uintptr_t)getauxval(AT_SYSINFO_EHDR) };
 	size_t i;
 
 	(void)size;
 	(void)data;
-	for (i = 0; i < sizeof needed / sizeof needed[0]; i++)
-		if (holds(object, needed[i]))
-			return 0;
+	if (!is_own(object->dlpi_name))
+		return 0;
 	for (i = 0; i < object->dlpi_phnum; i++)
 		if (object->dlpi_phdr[i].p_type == PT_LOAD)
 			keep_part(object, &object->dlpi_phdr[i]);
@@ -57,8 +58,5 @@ static int keep_object(struct dl_phdr_info *object, size_t size, void *data)
 void memory_keep_from_children(void)
 {
 	malloc_trim(0);
-	/* a sanitizer's library is called everywhere */
-#ifndef __SANITIZE_ADDRESS__
 	dl_iterate_phdr(keep_object, NULL);
-#endif
 }

@@ -4,8 +4,8 @@
 #ifndef SANDPOOL_MEMORY_H
 #define SANDPOOL_MEMORY_H
 
-/* From here on children have this program, the C library and the loader, without the
- * other libraries; and free memory is given back. Runs as: root (the keeper). */
+/* From here on children come without the libraries that only the daemon itself calls; and
+ * free memory is given back. Runs as: root (the keeper). */
 void memory_keep_from_children(void);
 
 #endif

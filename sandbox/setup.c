@@ -9,7 +9,9 @@
  *	init     this file, then init.c; pid 1 of new mount, pid, ipc, uts, cgroup
  *	  |      and time namespaces and in the slot's network namespace, all owned
  *	  |      by the host's user namespace; then in the slot's user namespace
- *	program  user 1000 in there, no capability, same filter
+ *	  |      shared memory, until the exec
+ *	program  user 1000 in there, no capability, same filter; before its exec it is
+ *	         the runner of init.c
  *
  * The user namespace comes last: whatever the program may do in it, it owns
  * none of the other namespaces. */
