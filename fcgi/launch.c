@@ -181,9 +181,9 @@ static int make_common(struct ends *ends)
 	return 0;
 }
 
-/* Made while there was time for it, and used once. */
+/* Made while there was time for it, and used once; closed when there is time again. */
 static _Thread_local struct {
-	bool there;
+	bool there, used;
 	struct ends ends;
 } spare;
 
@@ -191,6 +191,9 @@ void launch_prepare(void)
 {
 	if (spare.there)
 		return;
+	if (spare.used)
+		ends_done(&spare.ends);
+	spare.used = false;
 	spare.ends = (struct ends)ENDS_NONE;
 	spare.there = make_common(&spare.ends) == 0;
 	if (!spare.there)
@@ -246,6 +249,7 @@ struct attempt {
 	uint64_t start_us, tick_us;
 	uint64_t stop_us; /* when WIRE_STOP was sent */
 	bool taken, stopping, finished;
+	bool from_spare;
 	enum launch_end end;
 };
 
@@ -573,6 +577,7 @@ static enum launch_end attempt_run(struct attempt *a, const char *run_directory,
 	uint64_t payload_bytes;
 	enum launch_end end;
 
+	a->from_spare = spare.there;
 	if (make_ends(a->stage, &a->ends, &payload_bytes) < 0) {
 		error_errno(err, "make the stage's files and pipes");
 		return LAUNCH_REFUSED;
@@ -609,7 +614,13 @@ enum launch_end launch_run(struct launch *launch, const char *run_directory, con
 	memset(ret_result, 0, sizeof *ret_result);
 	a.tick_us = a.start_us + stage->tick_us;
 	end = attempt_run(&a, run_directory, image, err);
-	ends_done(&a.ends);
+	/* whoever prepares has time for this later */
+	if (a.from_spare && !spare.there && !spare.used) {
+		spare.ends = a.ends;
+		spare.used = true;
+	} else {
+		ends_done(&a.ends);
+	}
 	if (end != LAUNCH_DONE)
 		launch_close(launch);
 	ret_result->total_us = clock_us() - a.start_us;

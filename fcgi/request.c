@@ -149,9 +149,18 @@ static void take_basics(struct request *request)
 	take_waited(request);
 }
 
+/* The start of the body, while the head is open: what fits in here has its length told,
+ * and then the web server need not send it in chunks. */
+static struct {
+	char data[16384];
+	size_t used;
+	bool open;
+} start;
+
 static void request_clear(struct request *request)
 {
 	memset(request, 0, sizeof *request);
+	start.open = false;
 	request->client_fd = -1;
 	request->start_us = clock_us();
 }
@@ -330,16 +339,37 @@ static int put(struct request *request, const char *data, size_t size)
 	return request->gone ? -1 : 0;
 }
 
+static int close_head(struct request *request, bool whole)
+{
+	char line[48];
+	int size = 0;
+
+	if (!start.open)
+		return 0;
+	start.open = false;
+	if (whole && start.used > 0)
+		size = snprintf(line, sizeof line, "Content-Length: %zu\r\n", start.used);
+	put(request, line, (size_t)size);
+	put(request, "\r\n", 2);
+	return put(request, start.data, start.used);
+}
+
 int request_write(struct request *request, const char *data, size_t size)
 {
 	if (request->head_only)
 		return 0;
 	request->bytes_out += size;
-	return put(request, data, size);
+	if (start.open && size <= sizeof start.data - start.used) {
+		memcpy(start.data + start.used, data, size);
+		start.used += size;
+		return request->gone ? -1 : 0;
+	}
+	return close_head(request, false) < 0 ? -1 : put(request, data, size);
 }
 
 int request_flush(struct request *request)
 {
+	close_head(request, false);
 	if (request->gone)
 		return -1;
 	if ((request->cgi ? cgi_flush() : FCGX_FFlush(fcgx.out)) < 0)
@@ -417,11 +447,14 @@ void request_head_line(struct request *request, const char *name, const char *va
 
 void request_head_end(struct request *request)
 {
-	put(request, "\r\n", 2);
+	(void)request;
+	start.open = true;
+	start.used = 0;
 }
 
 void request_end(struct request *request)
 {
+	close_head(request, true);
 	if (request->cgi) {
 		if (cgi_flush() < 0)
 			request->gone = true;
@@ -436,6 +469,7 @@ void request_end(struct request *request)
 
 void request_finish(struct request *request)
 {
+	close_head(request, true);
 	if (request->cgi) {
 		cgi_flush();
 	} else if (fcgx.ipcFd >= 0) {
