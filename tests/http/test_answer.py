@@ -317,3 +317,19 @@ def test_an_unknown_path_is_404(pool):
         pool.is_error(pool.get(path), 404)
         answer = pool.request("POST", path, data=b"{}")
         assert answer.status_code in (404, 405), path
+
+
+# ---- its length ----
+
+@pytest.mark.parametrize("accept", ["application/json", "application/msgpack", "text/html", "text/plain"])
+def test_a_short_answer_tells_its_length(pool, accept):
+    answer = pool.post("/run", {"language": "sh", "code": "echo short"}, headers={"Accept": accept, "Accept-Encoding": "identity"})
+    assert answer.status_code == 200 and b"short" in answer.content
+    assert answer.headers["Content-Length"] == str(len(answer.content))
+
+
+def test_a_long_answer_and_a_stream_are_whole_without(pool):
+    answer = pool.post("/run", {"language": "sh", "code": "yes 0123456789 | head -n 9000"}, headers={"Accept-Encoding": "identity"})
+    assert answer.json()["stdout"] == "0123456789\n" * 9000 and "Content-Length" not in answer.headers
+    answer = pool.post("/run", {"language": "sh", "code": "echo x"}, headers={"Accept": "application/x-ndjson"})
+    assert answer.text.endswith("}\n") and "Content-Length" not in answer.headers
