@@ -18,7 +18,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -162,11 +161,24 @@ static void drop_tree(struct keeper *k)
 
 /* ---- interpreters ahead ---- */
 
+static bool memory_free(const struct keeper *k)
+{
+	char text[4096];
+	const char *available;
+	unsigned long long total_kib, available_kib;
+
+	/* what the page cache holds can be had: it is not in use */
+	return io_read_text_at(k->slot.proc_fd, "meminfo", text, sizeof text) > 0 &&
+	       sscanf(text, "MemTotal: %llu", &total_kib) == 1 &&
+	       (available = strstr(text, "\nMemAvailable:")) != NULL &&
+	       sscanf(available, "\nMemAvailable: %llu", &available_kib) == 1 &&
+	       available_kib > total_kib / 8;
+}
+
 static bool machine_idle(const struct keeper *k)
 {
 	const struct shared *shared = k->config->shared;
 	unsigned running = 0;
-	struct sysinfo info;
 	char text[64];
 	uint32_t i;
 
@@ -178,11 +190,9 @@ static bool machine_idle(const struct keeper *k)
 		if (atomic_load(&shared->row[i].state) == SLOT_BUSY)
 			return false;
 	/* "0.20 0.18 0.12 1/80 11206": of those that want to run now, one is us */
-	if (io_read_text_at(k->slot.proc_fd, "loadavg", text, sizeof text) < 0 ||
-	    sscanf(text, "%*s %*s %*s %u/", &running) != 1 ||
-	    running > (unsigned)sysconf(_SC_NPROCESSORS_ONLN))
-		return false;
-	return sysinfo(&info) == 0 && info.freeram > info.totalram / 8;
+	return io_read_text_at(k->slot.proc_fd, "loadavg", text, sizeof text) > 0 &&
+	       sscanf(text, "%*s %*s %*s %u/", &running) == 1 &&
+	       running <= (unsigned)sysconf(_SC_NPROCESSORS_ONLN) && memory_free(k);
 }
 
 /* One that helps the language that was last asked for here; the next request may
