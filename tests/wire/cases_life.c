@@ -87,7 +87,6 @@ void test_other_languages(void)
  * fake that is started anew has written no event yet. */
 void test_version_again(void)
 {
-	await_versions(2);
 	stop_fake();
 	write_text("languages/t.lang",
 		   "id = \"t\"; name = \"Test\"; file = \"main.t\"; aliases = [ \"tee\" ];\n"

@@ -574,6 +574,7 @@ bool await_versions(unsigned count)
 			return true;
 		usleep(50000);
 	}
+	trouble("not %u languages say their version\n", count);
 	return false;
 }
 

@@ -24,6 +24,8 @@ int main(void)
 	test_queue();
 	test_sandboxd_down();
 	restart_pool(&(struct conf){ 0 });
+	/* before sandboxd has other languages than the prober, who then asks no more */
+	await_versions(2);
 	test_key_concurrency();
 	test_key_reload();
 	test_log();
