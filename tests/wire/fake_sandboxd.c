@@ -547,6 +547,7 @@ int main(int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
 	int box_fd, control_fd, i;
+	pid_t master = getpid();
 	char path[256];
 
 	if (argc != 4)
@@ -565,6 +566,9 @@ int main(int argc, char **argv)
 	for (i = 0; i < atoi(argv[3]); i++)
 		if (fork() == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			/* it may have been killed before we got here */
+			if (getppid() != master)
+				_exit(0);
 			keeper(box_fd);
 		}
 	control_fd = listen_at(WIRE_SOCKET_CONTROL);
