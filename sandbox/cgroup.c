@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@ struct cgroup_tree {
 	struct tier tiers[HIER_COUNT];
 	bool in_root; /* v2: our parent lies in the root of the tree, not below us */
 	unsigned slots;
+	int lock_fd; /* the parent, so that no other daemon takes it */
 };
 
 static const struct {
@@ -414,6 +416,31 @@ static int check_swap(struct cgroup_tree *tree, struct error *err)
 	return 0;
 }
 
+/* Whoever sweeps a parent kills what is in it: it must be nobody else's. */
+static int lock_parent(struct cgroup_tree *tree, struct error *err)
+{
+	char path[3 * PATH_SIZE];
+	size_t i;
+
+	for (i = 0; i < HIER_COUNT && !tree->tiers[i].present && tree->mode != LAYOUT_V2;)
+		i++;
+	if (i == HIER_COUNT || tree->lock_fd >= 0)
+		return 0;
+	group_dir(&tree->tiers[i], tree, -1, path, sizeof path);
+	tree->lock_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (tree->lock_fd >= 0 && flock(tree->lock_fd, LOCK_EX | LOCK_NB) < 0 &&
+	    errno == EWOULDBLOCK)
+		return error_set(err, EBUSY, "control group %s: another sandboxd has its boxes there",
+				 tree->parent);
+	return 0;
+}
+
+static void forget(struct cgroup_tree *tree)
+{
+	close_fd(&tree->lock_fd);
+	free(tree);
+}
+
 struct cgroup_tree *cgroup_tree_open(const struct cgroup_request *request, struct error *err)
 {
 	struct cgroup_tree *tree = calloc(1, sizeof *tree);
@@ -423,6 +450,7 @@ struct cgroup_tree *cgroup_tree_open(const struct cgroup_request *request, struc
 		error_set(err, ENOMEM, "out of memory");
 		return NULL;
 	}
+	tree->lock_fd = -1;
 	tree->request = *request;
 	snprintf(tree->parent, sizeof tree->parent, "%s", request->parent);
 	tree->request.parent = tree->parent;
@@ -432,19 +460,20 @@ struct cgroup_tree *cgroup_tree_open(const struct cgroup_request *request, struc
 		free(tree);
 		return NULL;
 	}
-	if (find_tiers(tree, err) < 0 || (tree->mode == LAYOUT_V2 && settle_v2(tree, err) < 0)) {
-		free(tree);
+	if (find_tiers(tree, err) < 0 || (tree->mode == LAYOUT_V2 && settle_v2(tree, err) < 0) ||
+	    lock_parent(tree, err) < 0) {
+		forget(tree);
 		return NULL;
 	}
 	if (sweep_dir(tree, -1) < 0) {
 		error_set(err, EBUSY, "control group %s: processes of an earlier daemon do not die",
 			  request->parent);
-		free(tree);
+		forget(tree);
 		return NULL;
 	}
-	if (create(tree, -1, err) < 0 || check_swap(tree, err) < 0) {
+	if (create(tree, -1, err) < 0 || lock_parent(tree, err) < 0 || check_swap(tree, err) < 0) {
 		remove_group(tree, -1);
-		free(tree);
+		forget(tree);
 		return NULL;
 	}
 	tree->request.allow_missing = NULL;
@@ -516,7 +545,7 @@ void cgroup_tree_close(struct cgroup_tree *tree)
 	for (i = 0; i < tree->slots; i++)
 		remove_group(tree, (int)i);
 	remove_group(tree, -1);
-	free(tree);
+	forget(tree);
 }
 
 int cgroup_describe(char *text, size_t size, struct error *err)

@@ -450,6 +450,8 @@ static void two_daemons(struct trial *t)
 	refuses(t, &second, "a second daemon on one state folder");
 	snprintf(conf, sizeof conf, "run-directory = \"%s\";\n", t->service->run);
 	refuses(t, &second, "a second daemon on one run folder");
+	snprintf(conf, sizeof conf, "cgroup-parent = \"%s\";\n", t->service->parent);
+	refuses(t, &second, "a second daemon on one control group");
 	check(t, slots_work(t->service, text, sizeof text), "the first one suffered: %s", text);
 }
 
