@@ -397,7 +397,7 @@ static bool differ(const struct census *before, const struct census *now, char *
 		return true;
 	}
 	if (now->inits != before->inits) {
-		snprintf(text, size, "%zu inits wait, %zu before", now->inits, before->inits);
+		snprintf(text, size, "%zu inits and runners wait, %zu before", now->inits, before->inits);
 		return true;
 	}
 	if (now->groups != before->groups) {
@@ -533,7 +533,7 @@ bool census_settled(const struct service *service, struct census *ret_census)
 		census_take(service, ret_census);
 		ret_census->mounts_most = mounts_most;
 		/* also when nothing changes for long, because a box is slow to come */
-		if (ret_census->inits == service->slots &&
+		if (ret_census->inits == 2 * service->slots &&
 		    !differ(&first, ret_census, text, sizeof text))
 			return true;
 		first = *ret_census;

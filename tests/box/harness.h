@@ -148,7 +148,7 @@ struct process {
 struct census {
 	struct process service[CENSUS_MAX]; /* of root, sorted */
 	size_t service_count;
-	size_t inits;	       /* of the slots' users, still the daemon's own code */
+	size_t inits;	       /* and runners: of the slots' users, still our own code */
 	size_t strangers;      /* of the slots' users, anything else */
 	size_t groups;	       /* directories below the parent groups */
 	uint64_t memory_bytes; /* charged to the parent group; 0 where not told */
