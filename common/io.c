@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -275,27 +276,18 @@ int io_connect_unix(const char *path, int type, bool nonblocking, struct error *
 	return steal_fd(&fd);
 }
 
-int io_listen_unix(const char *path, int type, mode_t mode, gid_t group, int backlog,
-		   struct error *err)
+/* Bound, with group and mode, and listening: closed to everybody until all that is right. */
+static int bind_listen(int fd, const char *path, mode_t mode, gid_t group, int backlog,
+		       struct error *err)
 {
-	cleanup_close int fd = -1;
 	struct sockaddr_un addr;
 	mode_t mask;
-	int live, rc;
+	int rc;
 
 	if (unix_address(path, &addr, err) < 0)
 		return -1;
-	live = io_connect_unix(path, type, true, NULL);
-	if (live >= 0 || errno == EAGAIN) {
-		close_fd(&live);
-		return error_set(err, EADDRINUSE, "%s: somebody already listens there", path);
-	}
 	if (unlink(path) < 0 && errno != ENOENT)
 		return error_errno(err, "unlink %s", path);
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return error_errno(err, "socket");
-	/* closed to everybody until group and mode are right */
 	mask = umask(0777);
 	rc = bind(fd, (struct sockaddr *)&addr, sizeof addr);
 	umask(mask);
@@ -305,7 +297,34 @@ int io_listen_unix(const char *path, int type, mode_t mode, gid_t group, int bac
 		return error_errno(err, "chown %s", path);
 	if (chmod(path, mode) < 0)
 		return error_errno(err, "chmod %s", path);
-	if (listen(fd, backlog) < 0)
-		return error_errno(err, "listen %s", path);
+	return listen(fd, backlog) < 0 ? error_errno(err, "listen %s", path) : 0;
+}
+
+int io_listen_unix(const char *path, int type, mode_t mode, gid_t group, int backlog,
+		   struct error *err)
+{
+	cleanup_close int fd = -1;
+	struct sockaddr_un addr;
+	char next[sizeof addr.sun_path + 1];
+	int live;
+
+	/* under another name until somebody listens: whoever sees it can connect */
+	snprintf(next, sizeof next, "%s~", path);
+	if (unix_address(path, &addr, err) < 0 || unix_address(next, &addr, err) < 0)
+		return -1;
+	live = io_connect_unix(path, type, true, NULL);
+	if (live >= 0 || errno == EAGAIN) {
+		close_fd(&live);
+		return error_set(err, EADDRINUSE, "%s: somebody already listens there", path);
+	}
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_errno(err, "socket");
+	if (bind_listen(fd, next, mode, group, backlog, err) < 0)
+		return -1;
+	if (rename(next, path) < 0) {
+		unlink(next);
+		return error_errno(err, "rename %s", next);
+	}
 	return steal_fd(&fd);
 }

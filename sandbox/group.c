@@ -200,6 +200,12 @@ static bool is_fresh(const struct group_slot *slot, unsigned index)
 	return slot->v2 || slot->of[HIER_MEMORY] < 0 || (int)index == slot->of[HIER_MEMORY];
 }
 
+/* Is there anything that can be kept? */
+static bool stores(const struct group_slot *slot)
+{
+	return !is_fresh(slot, 0) || !is_fresh(slot, slot->count - 1);
+}
+
 static const char *name_in(const struct run_group *group, unsigned index)
 {
 	return is_fresh(group->slot, index) ? group->name : group->kept_name;
@@ -253,7 +259,7 @@ static bool put_stored(struct run_group *group)
 {
 	struct run_group *to = find_stored(NULL);
 
-	if (!to || !group->whole)
+	if (!to || !group->whole || !stores(group->slot))
 		return false;
 	to->slot = group->slot;
 	hand_over(group, to);
@@ -323,16 +329,21 @@ int group_make(struct run_group *group, const struct group_slot *slot, uint64_t 
 	return 0;
 }
 
-void group_fill_store(const struct group_slot *slot, const struct limits *limits)
+void group_fill_store(const struct group_slot *slot, unsigned wanted, uint64_t *sequence,
+		      const struct limits *limits)
 {
 	struct run_group groups[GROUPS_AT_ONCE];
-	uint64_t i;
+	unsigned there = 0, made = 0;
+	size_t i;
 
-	for (i = 0; i < GROUPS_AT_ONCE; i++)
-		if (group_make(&groups[i], slot, i, limits, NULL) < 0)
-			break;
-	while (i-- > 0)
-		group_remove(&groups[i]);
+	for (i = 0; i < ARRAY_LEN(store); i++)
+		there += store[i].slot == slot;
+	/* what is stored is taken first */
+	while (stores(slot) && there < wanted && made < wanted &&
+	       group_make(&groups[made], slot, (*sequence)++, limits, NULL) == 0)
+		made++;
+	while (made > 0)
+		group_remove(&groups[--made]);
 }
 
 int group_clone_fd(const struct run_group *group)

@@ -48,10 +48,11 @@ int group_make(struct run_group *group, const struct group_slot *slot, uint64_t 
 	       const struct limits *limits, struct error *err);
 
 /* So many boxes a slot has at most at a time: one that runs and two made ahead. On v1 it
- * has the groups for them from its start on, and never more; if they cannot be made, the
- * first box will say why. Takes the sequence's numbers below that. */
+ * has the groups for them from its start on, and never more. If they cannot be made, the
+ * next box will say why. */
 #define GROUPS_AT_ONCE 3
-void group_fill_store(const struct group_slot *slot, const struct limits *limits);
+void group_fill_store(const struct group_slot *slot, unsigned wanted, uint64_t *sequence,
+		      const struct limits *limits);
 
 /* Changes the limits of a group that already runs, in the order in which none is
  * ever larger than it may be together with another, and reads them back. */

@@ -657,6 +657,8 @@ static void loop(struct keeper *k)
 			continue;
 		}
 		delay_ms = 50;
+		group_fill_store(&k->slot.groups, GROUPS_AT_ONCE - (k->warm.slot ? 1 : 0),
+				 &k->slot.sequence, &k->config->settings->policy.run);
 		atomic_store(&k->row->state, SLOT_IDLE);
 		switch (epoll_wait(k->epoll_fd, &event, 1, ahead_timeout_ms(k))) {
 		case 0:
@@ -686,7 +688,7 @@ int keeper_open_slot(const struct keeper_config *config, struct slot *ret_slot,
 		.user_ns_fd = -1,
 		.fresh_network = !strcmp(config->settings->network_namespace, "fresh"),
 		.strict_speculation = config->settings->strict_speculation,
-		.sequence = GROUPS_AT_ONCE,
+		.sequence = 1,
 	};
 
 	slot.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -722,7 +724,6 @@ noreturn void keeper_main(const struct keeper_config *config)
 		complain(&k, "", &err);
 		_exit(1);
 	}
-	group_fill_store(&k.slot.groups, &config->settings->policy.run);
 	prove(&k);
 	loop(&k);
 	_exit(0);
