@@ -189,7 +189,7 @@ static int runner_main(void *arg)
 	size_t fds_count;
 
 	(void)arg;
-	code = stage_begin();
+	code = stage_begin(runners == 1);
 	if (code) {
 		error_set(&err, code, "get ready for the program: %s", strerror(code));
 		init_fail(keeper_fd, &err);

@@ -68,7 +68,7 @@ struct stage_start {
 };
 
 /* Becomes the box user, and does whatever needs no job; an errno. */
-int stage_begin(void);
+int stage_begin(bool first_runner);
 
 /* Writes the files, and executes the program. Returns only when that failed. */
 void stage_exec(const struct init_job *job, const struct stage_files *files,

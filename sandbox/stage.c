@@ -177,6 +177,8 @@ static int make_argv(const struct init_job *job)
 
 	if (job->files_count > 0)
 		words.main_file = room.files[0];
+	/* the runner before this one may have made one, for an interpreter that is gone */
+	room.argc = 0;
 	if (language_expand(&job->language->argv[job->stage], &words, room.text,
 			    sizeof room.text, emit, NULL) != 0)
 		return E2BIG;
@@ -293,7 +295,7 @@ static void touch_room(void)
 		*(volatile char *)parts[i] = 0;
 }
 
-int stage_begin(void)
+int stage_begin(bool first)
 {
 	int code;
 
@@ -302,7 +304,9 @@ int stage_begin(void)
 	if (code)
 		return code;
 	setsid();
-	touch_room();
+	/* of a later runner it was touched, and another one uses it now */
+	if (first)
+		touch_room();
 	return chdir(WORK_DIR) < 0 ? errno : 0;
 }
 

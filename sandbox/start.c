@@ -17,6 +17,7 @@
 
 #include "common/conf.h"
 #include "common/io.h"
+#include "common/log.h"
 #include "sandbox/ahead.h"
 #include "sandbox/ids.h"
 #include "sandbox/master.h"
@@ -241,7 +242,6 @@ static int step_ahead(struct master *m, struct error *err)
 	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
 	char *slash;
 
-	(void)err;
 	path[n > 0 ? n : 0] = '\0';
 	slash = strrchr(path, '/');
 	if (slash) {
@@ -249,7 +249,9 @@ static int step_ahead(struct master *m, struct error *err)
 		m->ahead_fd = conf_open(path, true, NULL);
 	}
 	if (m->ahead_fd < 0)
-		m->ahead_fd = conf_open(SANDPOOL_LIBEXEC_DIR "/" AHEAD_LIBRARY, true, NULL);
+		m->ahead_fd = conf_open(SANDPOOL_LIBEXEC_DIR "/" AHEAD_LIBRARY, true, err);
+	if (m->ahead_fd < 0 && m->now->settings.interpreters_ahead)
+		log_event(LOG_WARNING, "interpreters-ahead: %s; none will be", err->text);
 	return 0;
 }
 

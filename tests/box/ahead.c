@@ -172,6 +172,85 @@ static void compare(const struct language *language, const char *name, struct by
 	launch_result_free(&b);
 }
 
+/* ---- a program that wants something else than what was started for it ---- */
+
+static const struct {
+	const char *id, *code;
+} printers[] = {
+	{ "python3", "import sys; print(sys.argv)\n" },
+	{ "nodejs", "console.log(process.argv)\n" },
+	{ "php", "<?php print_r($argv);\n" },
+	{ "perl", "print \"$0 @ARGV\\n\";\n" },
+	{ "sh", "echo \"$0\" \"$@\"\n" },
+};
+
+static const struct language *here(const struct wire_info *info, const char *id)
+{
+	const struct language *language = language_find(table, id);
+
+	return language && info->language_image[language_index(table, language)] != WIRE_IMAGE_NONE
+		       ? language
+		       : NULL;
+}
+
+/* In the middle of the interpreter's start, too. */
+static const char *after_another(const struct language *before, const struct language *language,
+				 const char *text)
+{
+	static const unsigned pauses_us[] = { 0, 12000, 15000, 20000, 30000, PAUSE_US };
+	const struct bytes code = { text, strlen(text) };
+	const struct bytes empty = { "", 0 };
+	struct launch_result wanted, other, got;
+	const char *differs = NULL;
+	size_t i;
+
+	if (run_once(&cold, language, code, &wanted) != LAUNCH_DONE)
+		return "it did not run";
+	for (i = 0; i < ARRAY_LEN(pauses_us) && !differs; i++) {
+		if (run_once(&warm, before, empty, &other) != LAUNCH_DONE)
+			return "the one before did not run";
+		launch_result_free(&other);
+		usleep(pauses_us[i]);
+		if (run_once(&warm, language, code, &got) != LAUNCH_DONE)
+			return "it did not run after another";
+		if (got.verdict.ahead)
+			differs = "it ran in the other's interpreter";
+		else if (!same_bytes(&wanted.output[0], &got.output[0]) ||
+			 !same_bytes(&wanted.output[1], &got.output[1]))
+			differs = "it printed something else";
+		if (differs) {
+			show("cold", &wanted);
+			show("after another", &got);
+		}
+		launch_result_free(&got);
+	}
+	launch_result_free(&wanted);
+	return differs;
+}
+
+static unsigned each_switch(const struct wire_info *info, bool count_only)
+{
+	unsigned count = 0;
+	size_t a, b;
+
+	for (a = 0; a < ARRAY_LEN(printers); a++)
+		for (b = 0; b < ARRAY_LEN(printers); b++) {
+			const struct language *before = here(info, printers[a].id);
+			const struct language *language = here(info, printers[b].id);
+			const char *differs;
+
+			if (a == b || !before || !before->ahead || !language)
+				continue;
+			count++;
+			if (count_only)
+				continue;
+			differs = after_another(before, language, printers[b].code);
+			tap_ok(!differs, "ahead: %s where %s waits%s%s", language->id, before->id,
+			       differs ? ": " : "", differs ? differs : "");
+		}
+	return count;
+}
+
 /* Programs are divided by lines that begin with "### " and hold a name. */
 static unsigned each_program(const struct language *language, const char *path, bool count_only)
 {
@@ -241,7 +320,8 @@ int main(void)
 				 ? each_program(language, path[i], true)
 				 : 1;
 	}
-	tap_plan(total);
+	tap_plan(total + each_switch(&info, true));
+	each_switch(&info, false);
 	for (i = 0; i < ARRAY_LEN(ids); i++) {
 		const struct language *language = language_find(table, ids[i]);
 
