@@ -184,29 +184,42 @@ static int make_common(struct ends *ends)
 /* Made while there was time for it, and used once; closed when there is time again. */
 static _Thread_local struct {
 	bool there, used;
+	pid_t owner; /* a child that was forked later shares them with its parent */
 	struct ends ends;
 } spare;
 
+static bool spare_is_ours(void)
+{
+	return spare.there && spare.owner == getpid();
+}
+
 void launch_prepare(void)
 {
-	if (spare.there)
+	if (spare_is_ours())
 		return;
-	if (spare.used)
+	if (spare.there || spare.used)
 		ends_done(&spare.ends);
 	spare.used = false;
+	spare.owner = getpid();
 	spare.ends = (struct ends)ENDS_NONE;
 	spare.there = make_common(&spare.ends) == 0;
 	if (!spare.there)
 		ends_done(&spare.ends);
 }
 
+static int take_common(struct ends *ends)
+{
+	if (!spare_is_ours())
+		return make_common(ends);
+	*ends = spare.ends;
+	spare.there = false;
+	return 0;
+}
+
 static int make_ends(const struct launch_stage *stage, struct ends *ends, uint64_t *ret_payload)
 {
-	if (spare.there)
-		*ends = spare.ends;
-	else if (make_common(ends) < 0)
+	if (take_common(ends) < 0)
 		return -1;
-	spare.there = false;
 	if (words_count(stage->collect) &&
 	    make_pipe(&ends->pass[WIRE_FD_COLLECT], &ends->read[2]) < 0)
 		return -1;
@@ -577,7 +590,7 @@ static enum launch_end attempt_run(struct attempt *a, const char *run_directory,
 	uint64_t payload_bytes;
 	enum launch_end end;
 
-	a->from_spare = spare.there;
+	a->from_spare = spare_is_ours();
 	if (make_ends(a->stage, &a->ends, &payload_bytes) < 0) {
 		error_errno(err, "make the stage's files and pipes");
 		return LAUNCH_REFUSED;
