@@ -42,7 +42,7 @@ struct keeper {
 	struct slot slot;
 	struct slot_row *row;
 	struct box warm; /* a plain box, made ahead; warm.slot NULL: none */
-	bool warm_ahead; /* an interpreter was started in it */
+	const struct language *warm_ahead; /* whose interpreter was started in it */
 	bool ahead_put_off; /* the machine had other things to do */
 	int outside_fd, world_fd, epoll_fd;
 	int sockets_fd; /* the network namespace's list of local sockets */
@@ -116,7 +116,8 @@ static void start_warm(struct keeper *k)
 		atomic_fetch_add(&k->row->failures, 1);
 		complain(k, "", &err);
 	}
-	k->warm_ahead = k->ahead_put_off = false;
+	k->warm_ahead = NULL;
+	k->ahead_put_off = false;
 }
 
 /* Ends a box for good. While something in it does not die, the slot is in
@@ -210,18 +211,31 @@ static void start_ahead(struct keeper *k)
 	k->ahead_put_off = true;
 	if (!wanted || wanted > table->count || !machine_idle(k))
 		return;
-	k->warm_ahead = true;
-	job.language = &table->language[wanted - 1];
+	job.language = k->warm_ahead = &table->language[wanted - 1];
 	if (box_give(&k->warm, &job, &k->config->ahead_fd, 1, &err) < 0)
 		complain(k, "", &err);
 }
 
+/* One simple rule: what was used last will be next; also when that has no interpreter. */
 static void remember_ahead(struct keeper *k, const struct peer_stage *stage)
 {
 	size_t index = language_index(k->config->policy.table, stage->language);
 
-	if (k->config->ahead_fd >= 0 && stage->run.stage == STAGE_RUN && stage->language->ahead)
-		atomic_store(&k->config->shared->ahead[k->image], (uint32_t)index + 1);
+	if (k->config->ahead_fd >= 0 && stage->run.stage == STAGE_RUN)
+		atomic_store(&k->config->shared->ahead[k->image],
+			     stage->language->ahead ? (uint32_t)index + 1 : 0);
+}
+
+/* Init looks again, and finds whether the interpreter got as far as it must. One that
+ * is of no use would have to die first, and its memory would count as the program's. */
+static bool ahead_suits(const struct keeper *k, const struct peer_stage *stage)
+{
+	const struct wire_run *wish = &stage->run;
+
+	return stage->language == k->warm_ahead && wish->stage == STAGE_RUN &&
+	       !(wish->flags & WIRE_ON_TREE) && wish->files_count == 1 &&
+	       wish->options_count == 0 && wish->arguments_count == 0 &&
+	       wish->limits.memory_bytes >= k->warm.limits.memory_bytes;
 }
 
 /* How long the keeper may sleep: it looks whether an interpreter can be started as
@@ -250,10 +264,6 @@ static int take_box(struct keeper *k, struct box *ahead, enum box_kind kind,
 {
 	struct box *from = kind == BOX_PLAIN ? &k->warm : ahead->kind == kind ? ahead : NULL;
 
-	/* an interpreter that waits in the other box has the program's user too, and
-	 * would count as one of its processes */
-	if (kind != BOX_PLAIN && k->warm_ahead)
-		end_box(k, &k->warm);
 	if (from && from->slot) {
 		/* the group points at itself nowhere: a box can be moved */
 		*ret_box = *from;
@@ -308,7 +318,7 @@ static int serve_stage(struct keeper *k, int conn_fd, struct peer_stage *stage,
 		       uint64_t accepted_us, struct box *ahead, struct error *err)
 {
 	const struct wire_run wish = stage->run;
-	struct box box = { .slot = NULL };
+	struct box box = { .slot = NULL }, vain = { .slot = NULL };
 	struct attendance run = {
 		.stage = stage,
 		.box = &box,
@@ -320,8 +330,15 @@ static int serve_stage(struct keeper *k, int conn_fd, struct peer_stage *stage,
 	struct verdict verdict;
 	int rc;
 
+	if (k->warm.slot && k->warm_ahead && !ahead_suits(k, stage)) {
+		vain = k->warm;
+		k->warm.slot = NULL;
+		k->warm_ahead = NULL;
+		box_kill(&vain);
+	}
 	if (take_box(k, ahead, kind_for(k, &wish), &wish.limits, &box, err) < 0) {
 		peer_send_refused(conn_fd, REFUSED_INTERNAL);
+		end_box(k, &vain);
 		return -1;
 	}
 	/* a peer that gave up cannot be sent this, and then nothing starts */
@@ -330,6 +347,7 @@ static int serve_stage(struct keeper *k, int conn_fd, struct peer_stage *stage,
 			k->warm = box; /* untouched: keep it */
 		else
 			end_box(k, &box);
+		end_box(k, &vain);
 		return 1;
 	}
 	remember_ahead(k, stage);
@@ -351,6 +369,7 @@ static int serve_stage(struct keeper *k, int conn_fd, struct peer_stage *stage,
 	} else {
 		end_box(k, &box);
 	}
+	end_box(k, &vain);
 	if (rc < 0)
 		peer_send_refused(conn_fd, REFUSED_INTERNAL);
 	return rc < 0 ? -1 : run.hung_up;
