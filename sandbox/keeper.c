@@ -521,7 +521,10 @@ static void check_network(struct keeper *k)
 
 	if (k->slot.fresh_network)
 		return;
-	if (k->network_runs < k->config->settings->network_namespace_runs && network_clean(k, boxes))
+	/* the next box's init has our ends of the last one's sockets until it is ready */
+	if (k->network_runs < k->config->settings->network_namespace_runs &&
+	    (network_clean(k, boxes) || (k->warm.slot && box_await(&k->warm, READY_MS, &err) == 0 &&
+					 network_clean(k, boxes))))
 		return;
 	/* the box made ahead has inherited the old one */
 	end_box(k, &k->warm);

@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #define ATTACK(n, what, result, words, ...)                                                    \
 	{                                                                                      \
@@ -234,6 +235,44 @@ static void server_in_a_slot(struct trial *t)
 	outcome_done(&live.outcome);
 }
 
+/* The keeper's own is the one that its boxes get. */
+static bool network_of(const struct service *service, char *name, size_t size)
+{
+	static struct census census;
+	char path[48];
+	ssize_t n = -1;
+	size_t i;
+
+	census_take(service, &census);
+	for (i = 0; i < census.service_count && n < 0; i++)
+		if (census.service[i].pid != service_master(service)) {
+			snprintf(path, sizeof path, "/proc/%d/ns/net", census.service[i].pid);
+			n = readlink(path, name, size - 1);
+		}
+	name[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* A socket that outlives its run is a reason for a new one; that the last box is not quite
+ * gone yet is none, and a new one costs as much as two runs. */
+static void network_stays(struct trial *t)
+{
+	const struct service_options options = { .slots = 1 };
+	char before[64], after[64];
+	struct service service;
+	int i;
+
+	if (!own_service(t, &options, &service))
+		return;
+	run_promising(t, &service, "85");
+	check(t, network_of(&service, before, sizeof before), "the keeper's cannot be seen");
+	for (i = 0; i < 60; i++)
+		run_promising(t, &service, "85");
+	check(t, network_of(&service, after, sizeof after) && !strcmp(before, after),
+	      "it was %s and is %s", before, after);
+	own_service_done(t, &service);
+}
+
 const struct box_case cases_network[] = {
 	ATTACK("085", "ways to a network", "a down loopback alone; EAFNOSUPPORT", "85"),
 	{ .number = "086",
@@ -244,6 +283,10 @@ const struct box_case cases_network[] = {
 	  .name = "a server in another slot",
 	  .promise = "unreachable",
 	  .run = server_in_a_slot },
+	{ .number = "087b",
+	  .name = "one network namespace for many runs of a slot",
+	  .promise = "it stays the same",
+	  .run = network_stays },
 	{ 0 },
 };
 
