@@ -303,6 +303,9 @@ int stage_begin(bool first)
 	code = stage_become_user();
 	if (code)
 		return code;
+	/* the change of user may have undone it, and init's memory is ours until the exec */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return errno;
 	setsid();
 	/* of a later runner it was touched, and another one uses it now */
 	if (first)

@@ -606,9 +606,23 @@ static void compiled(void)
 	free(miss.value);
 }
 
+/* Without our options, and what they say of archives in the image. */
+static struct language plain_java(const struct language *java)
+{
+	static char compiler[] = "javac", source[] = "Main.java", runner[] = "java", class[] = "Main";
+	static char *build[] = {compiler, source, NULL}, *run[] = {runner, class, NULL};
+	struct language without = *java;
+
+	without.argv[STAGE_BUILD] = (struct argv_list){.word = build, .count = 2};
+	without.argv[STAGE_RUN] = (struct argv_list){.word = run, .count = 2};
+	without.environment.count = 0;
+	return without;
+}
+
 static void java(void)
 {
-	const struct language *language = language_find(pool.daemon.table, "java");
+	const struct language language =
+	        plain_java(language_find(pool.daemon.table, "java"));
 	struct samples boxed = {0}, bare = {0};
 	unsigned number = runs < 50 ? 2 : 10, n;
 	char code[300];
@@ -619,7 +633,7 @@ static void java(void)
 	         "public class Main { public static void main(String[] a) "
 	         "{ System.out.println(\"Hello\"); } }\n");
 	for (n = 0; n < number; n++) {
-		struct bare_job job = {.language = language,
+		struct bare_job job = {.language = &language,
 		                       .code = code,
 		                       .input = "",
 		                       .output = "Hello\n",
@@ -834,6 +848,7 @@ int main(int argc, char **argv)
 	const char *json_path = NULL, *part = "all";
 	const struct option_row options[] = {
 		{ 'd', "HOME", &home, NULL, true },
+		{ 'i', "IMAGES", &daemon_images, NULL, false },
 		{ 'n', "RUNS", NULL, &runs, true },
 		{ 'j', "FILE", &json_path, NULL, false },
 		{ 'p', "PART", &part, NULL, false },
