@@ -422,6 +422,11 @@ int decode_urlencoded(struct decoding *decoding, struct value *ret_value)
 	struct form form = { 0 };
 	size_t start = 0, i;
 
+	/* no field's name begins like that; curl -d says "form" of whatever it sends */
+	if (body.data[0] == '{')
+		return failure_set(decoding->failure, 415, NULL, "Content-Type",
+				   "This is no form. If it is JSON, send "
+				   "Content-Type: application/json.");
 	for (i = 0; i <= body.size; i++) {
 		if (i < body.size && body.data[i] != '&')
 			continue;

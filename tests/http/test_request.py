@@ -457,3 +457,11 @@ def test_accept_is_case_blind(pool):
     body = msgpack.packb({"language": "sh", "code": "echo x"})
     answer = pool.post("/run", body, accept="Application/MsgPack", headers={"Content-Type": MSGPACK})
     assert msgpack.unpackb(answer.content)["stdout"] == b"x\n"
+
+
+def test_json_that_is_called_a_form_gets_a_hint(pool):
+    """As curl -d sends it."""
+    answer = pool.post("/run", b'{"language":"sh","code":"echo x"}',
+                       headers={"Content-Type": "application/x-www-form-urlencoded"})
+    error = pool.is_error(answer, 415, field="Content-Type")
+    assert "application/json" in error["message"]

@@ -563,6 +563,7 @@ static const struct {
 	{ "compressed", "application/json", "gzip", 415 },
 	{ "XML", "application/xml", NULL, 415 },
 	{ "HTML", "text/html", NULL, 415 },
+	{ "JSON that is called a form", "application/x-www-form-urlencoded", NULL, 415 },
 	{ "JSON with more behind it", "application/jsonx", NULL, 415 },
 	{ "msgpack that is JSON", "application/x-msgpack", NULL, 400 },
 	{ "multipart without boundary", "multipart/form-data", NULL, 400 },
