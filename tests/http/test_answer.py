@@ -8,7 +8,7 @@ import re
 import msgpack
 import pytest
 
-from stack import MSGPACK, NDJSON, SSE, STREAM
+from stack import MSGPACK, NDJSON, SSE, STREAM, eventually
 
 HELLO = {"language": "python3", "code": "import sys; print('out'); print('err', file=sys.stderr)"}
 
@@ -52,8 +52,8 @@ def test_the_request_id_is_ours_and_everywhere(pool):
     answer = pool.post("/run", HELLO, headers={"X-Request-ID": "mine"})
     identity = answer.headers["X-Request-ID"]
     assert identity != "mine" and answer.json()["id"] == identity
-    assert identity in pool.read("tmp/access.log")
-    from stack import eventually
+    # Both log once the answer is on its way.
+    eventually(lambda: identity in pool.read("tmp/access.log"), what="id in nginx's log")
     eventually(lambda: identity in pool.log("fcgi"), what="id in the pool's log")
 
 

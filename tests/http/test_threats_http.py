@@ -366,9 +366,10 @@ def busy_worker(pool):
     holders = []
     with open("/proc/net/unix") as table:
         rows = [line.split() for line in table.readlines()[1:]]
-    # Flags 00010000 is the listening socket itself.
+    # By the name that it was bound to, before it got its own. Flags 00010000 is the listening
+    # socket itself.
     accepted = {f"socket:[{row[6]}]" for row in rows
-                if row[-1] == pool.path("run", "run.sock") and row[3] == "00000000"}
+                if row[-1] == pool.path("run", "run.sock~") and row[3] == "00000000"}
     for worker in pool.workers():
         try:
             links = {os.readlink(f"/proc/{worker}/fd/{number}") for number in os.listdir(f"/proc/{worker}/fd")}
