@@ -103,6 +103,17 @@ def test_what_dies_is_started_again(prefix, started, name):
     eventually(lambda: run(port)["stdout"] == "ran\n")
 
 
+def test_who_dies_while_another_is_started_again_is_so_too(prefix, started):
+    port, _ = started
+    old = all_pids(prefix)
+    for name in ("fcgi", "nginx", "sandboxd"):
+        os.kill(old[name], signal.SIGKILL)
+        time.sleep(0.3)
+    eventually(lambda: all(pid_of(prefix, name) != old[name] for name in ("fcgi", "nginx", "sandboxd")),
+               what="other processes")
+    eventually(lambda: run(port)["stdout"] == "ran\n")
+
+
 def test_the_loopback_has_no_rate_limit(started):
     port, _ = started
     assert all(run(port)["stdout"] == "ran\n" for _ in range(40))
