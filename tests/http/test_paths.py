@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from stack import BUILD, eventually
+from stack import BUILD, children, eventually, running
 
 # ---- GET /api/languages ----
 
@@ -363,12 +363,10 @@ def test_cgi_under_fcgiwrap(fresh):
     eventually(lambda: os.path.exists(pool.path("run", "run.sock")))
     os.chown(pool.path("run", "run.sock"), pool.worker_id, pool.nginx_id)
     os.chmod(pool.path("run", "run.sock"), 0o660)
-    master = pool.processes["nginx"].pid
-    with open(f"/proc/{master}/task/{master}/children") as file:
-        old = file.read().split()
+    old = children(pool.processes["nginx"].pid)
     pool.processes["nginx"].send_signal(signal.SIGHUP)
     # Until then a request may still come to one that has not heard of the new parameter.
-    eventually(lambda: not any(os.path.exists(f"/proc/{worker}") for worker in old))
+    eventually(lambda: not any(running(worker) for worker in old))
     pool.wait_ready()
     answer = pool.run("python3", "print(input())", input="through fcgiwrap")
     assert answer["stdout"] == "through fcgiwrap\n"
