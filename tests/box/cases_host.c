@@ -444,12 +444,13 @@ static void term_drains(struct trial *t)
 static void two_daemons(struct trial *t)
 {
 	char conf[300], text[300];
-	const struct service_options second = { .slots = 1, .conf = conf };
+	struct service_options second = { .slots = 1, .conf = conf };
 
 	snprintf(conf, sizeof conf, "state-directory = \"%s\";\n", t->service->state);
 	refuses(t, &second, "a second daemon on one state folder");
 	snprintf(conf, sizeof conf, "run-directory = \"%s\";\n", t->service->run);
 	refuses(t, &second, "a second daemon on one run folder");
+	second.group_of = t->service->parent;
 	snprintf(conf, sizeof conf, "cgroup-parent = \"%s\";\n", t->service->parent);
 	refuses(t, &second, "a second daemon on one control group");
 	check(t, slots_work(t->service, text, sizeof text), "the first one suffered: %s", text);

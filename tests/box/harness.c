@@ -524,7 +524,7 @@ static void exec_service(const struct service *service, const struct service_opt
 	close(0);
 	open("/dev/null", O_RDONLY);
 	close_range(3, ~0u, 0);
-	enter_own_group(service->parent);
+	enter_own_group(options->group_of ? options->group_of : service->parent);
 	for (i = 0; options->environment && options->environment[i]; i++)
 		putenv((char *)(uintptr_t)options->environment[i]);
 	if (options->before_exec)

@@ -54,6 +54,7 @@ struct service_options {
 	void *data;
 	int log_fd;	 /* 0: a log file */
 	bool same_place; /* the folders and groups of the service before */
+	const char *group_of; /* pure v2: start in the group of the service with this parent */
 };
 
 struct service {
