@@ -886,6 +886,11 @@ void box_run(const struct service *service, const struct request *request,
 	ret_outcome->errs = text_of(&ret_outcome->result.output[LAUNCH_STDERR]);
 }
 
+bool ends_in(const struct outcome *outcome, unsigned set)
+{
+	return outcome->end == LAUNCH_DONE && (set >> outcome->status & 1);
+}
+
 void outcome_done(struct outcome *outcome)
 {
 	launch_result_free(&outcome->result);

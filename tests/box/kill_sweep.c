@@ -48,27 +48,31 @@ static unsigned dice(unsigned sides)
  * must have been one. */
 static void *loader(void *data)
 {
-	static const struct request mix[] = {
-		{ .arguments = "print", .wait_ms = 500 },
-		{ .arguments = "stay", .limits = { .wall_ms = 150 }, .wait_ms = 500 },
-		{ .arguments = "39-bomb", .limits = { .wall_ms = 100 }, .wait_ms = 500 },
-		{ .arguments = "77", .wait_ms = 500, .limits = { .disk_bytes = 1 << 20 } },
-		{ .arguments = "79 200000", .wait_ms = 500 },
+	static const struct {
+		struct request request;
+		unsigned ends;
+	} mix[] = {
+		{ { .arguments = "print", .wait_ms = 500 }, ENDS(SUCCESS) },
+		{ { .arguments = "stay", .limits = { .wall_ms = 150 }, .wait_ms = 500 },
+		  ENDS(TIMEOUT) },
+		{ { .arguments = "39-bomb", .limits = { .wall_ms = 100 }, .wait_ms = 500 },
+		  ENDS_BY_LIMIT },
+		{ { .arguments = "77", .limits = { .disk_bytes = 1 << 20 }, .wait_ms = 500 },
+		  ENDS(SUCCESS) },
+		{ { .arguments = "79 200000", .wait_ms = 500 }, ENDS(SUCCESS) },
 	};
-	static const enum status expected[] = { STATUS_SUCCESS, STATUS_TIMEOUT, STATUS_TIMEOUT,
-						STATUS_SUCCESS, STATUS_SUCCESS };
 	struct load *load = data;
 
 	while (!load->stop) {
 		unsigned i = dice(ARRAY_LEN(mix));
 		struct outcome outcome;
 
-		box_run(load->service, &mix[i], &outcome);
+		box_run(load->service, &mix[i].request, &outcome);
 		load->runs++;
-		if (outcome.end == LAUNCH_DONE && outcome.status != expected[i]) {
+		if (outcome.end == LAUNCH_DONE && !ends_in(&outcome, mix[i].ends)) {
 			load->strange++;
 			snprintf(load->text, sizeof load->text, "hostile %s: %s (signal %d)",
-				 mix[i].arguments, job_status_name(outcome.status),
+				 mix[i].request.arguments, job_status_name(outcome.status),
 				 outcome.result.verdict.signal);
 		}
 		if (outcome.end != LAUNCH_DONE)

@@ -28,25 +28,25 @@ static const struct {
 
 static const struct {
 	struct request request;
-	enum status status;
+	unsigned ends;
 } mix[] = {
-	{ { .arguments = "print" }, STATUS_SUCCESS },
-	{ { .arguments = "1" }, STATUS_SUCCESS },
-	{ { .arguments = "39 64" }, STATUS_SUCCESS },
-	{ { .arguments = "41" }, STATUS_SUCCESS },
-	{ { .arguments = "58", .limits = { .memory_bytes = 16 * MIB } }, STATUS_MEMORY_LIMIT },
-	{ { .arguments = "70", .limits = { .cpu_ms = 30 } }, STATUS_TIMEOUT },
-	{ { .arguments = "stay", .limits = { .wall_ms = 30 } }, STATUS_TIMEOUT },
+	{ { .arguments = "print" }, ENDS(SUCCESS) },
+	{ { .arguments = "1" }, ENDS(SUCCESS) },
+	{ { .arguments = "39 64" }, ENDS(SUCCESS) },
+	{ { .arguments = "41" }, ENDS(SUCCESS) },
+	{ { .arguments = "58", .limits = { .memory_bytes = 16 * MIB } }, ENDS(MEMORY_LIMIT) },
+	{ { .arguments = "70", .limits = { .cpu_ms = 30 } }, ENDS(TIMEOUT) },
+	{ { .arguments = "stay", .limits = { .wall_ms = 30 } }, ENDS(TIMEOUT) },
 	{ { .arguments = "78 stdout", .limits = { .output_bytes = 65536 } },
-	  STATUS_OUTPUT_LIMIT },
-	{ { .arguments = "79 1048576" }, STATUS_SUCCESS },
-	{ { .arguments = "24", .collect = "good absolute relative" }, STATUS_SUCCESS },
-	{ { .arguments = "60" }, STATUS_SUCCESS },
-	{ { .arguments = "164-inside" }, STATUS_SUCCESS },
-	{ { .arguments = "39-bomb", .limits = { .wall_ms = 60 } }, STATUS_TIMEOUT },
-	{ { .arguments = "45-group" }, STATUS_RUNTIME_ERROR },
+	  ENDS(OUTPUT_LIMIT) },
+	{ { .arguments = "79 1048576" }, ENDS(SUCCESS) },
+	{ { .arguments = "24", .collect = "good absolute relative" }, ENDS(SUCCESS) },
+	{ { .arguments = "60" }, ENDS_ANYHOW },
+	{ { .arguments = "164-inside" }, ENDS(SUCCESS) },
+	{ { .arguments = "39-bomb", .limits = { .wall_ms = 60 } }, ENDS_BY_LIMIT },
+	{ { .arguments = "45-group" }, ENDS(RUNTIME_ERROR) },
 	{ { .arguments = "nothing", .options = "x", .language = "two", .is_build = true },
-	  STATUS_SUCCESS },
+	  ENDS(SUCCESS) },
 };
 
 static unsigned wrong;
@@ -65,14 +65,10 @@ static void one_round(const struct service *service, unsigned turn)
 		const struct outcome *outcome = &live[i].outcome;
 
 		live_join(&live[i]);
-		if (outcome->end != LAUNCH_DONE || (outcome->status != mix[row].status &&
-						    strcmp(mix[row].request.arguments, "60"))) {
-			if (wrong++ < 5)
-				tap_note("hostile %s: %s, %s (signal %d): %s",
-					 mix[row].request.arguments, end_name(outcome->end),
-					 job_status_name(outcome->status),
-					 outcome->result.verdict.signal, outcome->err.text);
-		}
+		if (!ends_in(outcome, mix[row].ends) && wrong++ < 5)
+			tap_note("hostile %s: %s, %s (signal %d): %s", mix[row].request.arguments,
+				 end_name(outcome->end), job_status_name(outcome->status),
+				 outcome->result.verdict.signal, outcome->err.text);
 		outcome_done(&live[i].outcome);
 	}
 }
