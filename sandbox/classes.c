@@ -6,11 +6,33 @@
 
 #include "sandbox/master.h"
 
-static bool is_idle(const struct master *m, unsigned slot)
+static bool somebody_waits(const struct master *m, unsigned image)
+{
+	struct pollfd p = { -1, POLLIN, 0 };
+
+	/* a keeper that is leaving may serve one that is no more */
+	if (image < m->now->images.count)
+		p.fd = m->now->listen_fds[image];
+	return poll(&p, 1, 0) == 1;
+}
+
+static bool has_come(const struct master *m, unsigned slot)
 {
 	return m->keepers[slot].pid &&
-	       atomic_load(&m->shared->row[slot].state) == SLOT_IDLE &&
 	       atomic_load(&m->shared->row[slot].image) == m->keepers[slot].wanted;
+}
+
+static bool is_idle(const struct master *m, unsigned slot)
+{
+	return has_come(m, slot) && atomic_load(&m->shared->row[slot].state) == SLOT_IDLE;
+}
+
+/* Whoever was brought over for somebody takes him first: else two classes would pull one
+ * keeper to and fro, and it would never accept at all. */
+static bool may_leave(const struct master *m, unsigned slot)
+{
+	return has_come(m, slot) && (atomic_load(&m->shared->row[slot].accepted) > 0 ||
+				     !somebody_waits(m, m->keepers[slot].wanted));
 }
 
 static unsigned serving(const struct master *m, unsigned image)
@@ -44,8 +66,8 @@ static int pick_keeper(const struct master *m, unsigned for_image, bool idle_onl
 		unsigned count;
 		uint64_t used;
 
-		if (!m->keepers[i].pid || m->keepers[i].wanted == for_image ||
-		    (idle_only && !is_idle(m, i)))
+		if (m->keepers[i].wanted == for_image || (idle_only && !is_idle(m, i)) ||
+		    !may_leave(m, i))
 			continue;
 		count = serving(m, m->keepers[i].wanted);
 		used = atomic_load(&m->shared->row[i].used_us);
@@ -58,28 +80,44 @@ static int pick_keeper(const struct master *m, unsigned for_image, bool idle_onl
 	return best;
 }
 
-void classes_assign(struct master *m, unsigned image)
+static int whom_to_bring(const struct master *m, unsigned image)
 {
-	bool nobody = serving(m, image) == 0;
 	int slot = pick_keeper(m, image, true);
 
 	/* all are busy: the next one to be free comes over, if nobody serves it yet */
-	if (slot < 0 && nobody)
-		slot = pick_keeper(m, image, false);
+	return slot < 0 && serving(m, image) == 0 ? pick_keeper(m, image, false) : slot;
+}
+
+void classes_assign(struct master *m, unsigned image)
+{
+	int slot = whom_to_bring(m, image);
+
 	if (slot < 0)
 		return;
 	herd_serve(m, (unsigned)slot, image);
+	m->next_image = image + 1;
 }
 
-unsigned classes_watch(const struct master *m, struct pollfd *p, unsigned *ret_of)
+/* By turns: the one after that which was helped last comes first. */
+unsigned classes_watch(const struct master *m, struct pollfd *p, unsigned *ret_of,
+		       bool *ret_again)
 {
-	unsigned count = 0, i;
+	unsigned images = m->now->images.count, count = 0, i;
 
-	for (i = 0; i < m->now->images.count && !m->stopping; i++)
-		if (serving(m, i) == 0) {
-			ret_of[count] = i;
-			p[count++] = (struct pollfd){ m->now->listen_fds[i], POLLIN, 0 };
+	*ret_again = false;
+	for (i = 0; i < images && !m->stopping; i++) {
+		unsigned image = (m->next_image + i) % images;
+
+		if (serving(m, image) > 0)
+			continue;
+		/* a socket on which nothing can be done just now would keep us awake */
+		if (whom_to_bring(m, image) < 0 && somebody_waits(m, image)) {
+			*ret_again = true;
+			continue;
 		}
+		ret_of[count] = image;
+		p[count++] = (struct pollfd){ m->now->listen_fds[image], POLLIN, 0 };
+	}
 	return count;
 }
 
@@ -93,7 +131,6 @@ bool classes_balance(struct master *m)
 	unsigned i;
 
 	for (i = 0; i < m->now->images.count && !m->stopping; i++) {
-		struct pollfd p = { m->now->listen_fds[i], POLLIN, 0 };
 		bool waits = serving(m, i) > 0 && !has_idle(m, i) &&
 			     pick_keeper(m, i, true) >= 0;
 
@@ -102,7 +139,7 @@ bool classes_balance(struct master *m)
 			continue;
 		}
 		again = true;
-		if (poll(&p, 1, 0) != 1) {
+		if (!somebody_waits(m, i)) {
 			waited[i] = false;
 		} else if (!waited[i]) {
 			waited[i] = true;

@@ -79,6 +79,7 @@ static void start_keeper(struct master *m, unsigned slot)
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	atomic_store(&m->shared->row[slot].state, SLOT_STARTING);
 	atomic_store(&m->shared->row[slot].image, keeper->wanted);
+	atomic_store(&m->shared->row[slot].accepted, 0);
 	atomic_store(&m->shared->row[slot].worked, 0);
 	pid = fork();
 	if (pid == 0) {

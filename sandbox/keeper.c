@@ -564,6 +564,7 @@ static int serve_image(struct keeper *k, unsigned image, struct error *err)
 	k->image = image;
 	if (epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event) < 0 || line_up(k) < 0)
 		return error_errno(err, "epoll");
+	atomic_store(&k->row->accepted, 0);
 	atomic_store(&k->row->image, image);
 	return 0;
 }
@@ -595,6 +596,7 @@ static void take_connection(struct keeper *k)
 		return; /* another keeper was faster */
 	atomic_store(&k->row->state, SLOT_BUSY);
 	atomic_store(&k->row->used_us, clock_us());
+	atomic_fetch_add(&k->row->accepted, 1);
 	serve(k, conn_fd);
 	check_network(k);
 	if (line_up(k) < 0)

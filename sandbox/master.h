@@ -40,6 +40,7 @@ struct master {
 	struct group_slot *groups; /* by slot */
 	struct keeper_process *keepers;
 	unsigned slots;
+	unsigned next_image; /* whose turn it is when a keeper is to be brought over */
 	int signal_fd, control_fd, lock_fd;
 	bool announced; /* some box has worked, and the manager knows */
 	bool hopeless;  /* none ever did */
@@ -71,8 +72,9 @@ void herd_kill(struct master *m);
 /* ---- classes.c ---- */
 
 /* Fills p with the sockets of images that nobody serves, says which image each is;
- * returns how many. */
-unsigned classes_watch(const struct master *m, struct pollfd *p, unsigned *ret_of);
+ * returns how many. ret_again: there are more, look again soon. */
+unsigned classes_watch(const struct master *m, struct pollfd *p, unsigned *ret_of,
+		       bool *ret_again);
 void classes_assign(struct master *m, unsigned image); /* brings a keeper over */
 
 /* Evens out who serves what; true: look again soon. */

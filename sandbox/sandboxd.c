@@ -227,13 +227,16 @@ static void loop(struct master *m)
 		unsigned of[WIRE_IMAGES_MAX], orphans, i;
 		struct pollfd *caches, *askers;
 		size_t waiting = asking.count, k;
+		bool again;
 		int timeout_ms = sooner(herd_keep_alive(m), feed_watchdog(watchdog_ms));
 
 		if (!m->announced) {
 			announce(m);
 			timeout_ms = sooner(timeout_ms, BALANCE_MS);
 		}
-		orphans = classes_watch(m, p + 2, of);
+		orphans = classes_watch(m, p + 2, of, &again);
+		if (again)
+			timeout_ms = sooner(timeout_ms, BALANCE_MS);
 		caches = p + 2 + orphans;
 		for (i = 0; i < m->slots; i++)
 			caches[i] = (struct pollfd){ m->keepers[i].cache_fd, POLLIN, 0 };

@@ -18,6 +18,7 @@ enum slot_state { SLOT_STARTING, SLOT_IDLE, SLOT_BUSY, SLOT_QUARANTINED };
 struct slot_row {
 	_Atomic uint32_t state;    /* enum slot_state */
 	_Atomic uint32_t image;    /* which one it serves */
+	_Atomic uint32_t accepted; /* connections of that one since it came over */
 	_Atomic uint32_t worked;   /* its keeper has had a box that works */
 	_Atomic uint64_t reserved; /* bytes of memory granted to its request */
 	_Atomic uint64_t runs, failures, quarantines;

@@ -88,7 +88,7 @@ alive = []
 
 
 class Stack:
-    def __init__(self, settings=None, rate="none", origins=(), keys=False, deny=None):
+    def __init__(self, settings=None, rate="none", origins=(), keys=False, deny=None, languages=None):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.dir = tempfile.mkdtemp(prefix="sandpool-http-")
@@ -110,6 +110,7 @@ class Stack:
         self.rate = rate
         self.origins = origins
         self.deny = deny or {}
+        self.languages = languages  # files by id, in place of those of the source
         for name in ("run", "state", "images", "tmp", "log", "conf/snippets", "bin"):
             os.makedirs(self.path(name))
         # Sticky: the pool puts its sockets there, and cannot touch root's.
@@ -147,7 +148,13 @@ class Stack:
 
     def write_languages(self):
         shutil.rmtree(self.path("languages"), ignore_errors=True)
-        shutil.copytree(os.path.join(TOP, "languages"), self.path("languages"))
+        if self.languages is None:
+            shutil.copytree(os.path.join(TOP, "languages"), self.path("languages"))
+        else:
+            os.makedirs(self.path("languages"))
+            for language, text in self.languages.items():
+                with open(self.path("languages", language + ".lang"), "w") as file:
+                    file.write(f'id = "{language}";\n{text}')
         for language, patterns in self.deny.items():
             with open(self.path("languages", language + ".lang"), "a") as file:
                 file.write(f"deny = {conf_value(patterns)};\n")

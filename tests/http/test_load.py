@@ -5,7 +5,10 @@ import asyncio
 import concurrent.futures
 import json
 import os
+import re
+import shutil
 import signal
+import subprocess
 import threading
 import time
 
@@ -185,6 +188,54 @@ def test_141_requests_while_sandboxd_is_away(fresh):
         statuses = [future.result().status_code for future in waiting]
     assert set(statuses) <= {200, 503}, statuses
     eventually(lambda: pool.run("sh", "echo back")["stdout"] == "back\n")
+
+
+# ---- several images ----
+
+def small_image(folder):
+    """A tree with a shell and what that needs."""
+    for name in ("usr/bin", "usr/lib", "usr/lib64", "etc", "dev", "proc", "tmp"):
+        os.makedirs(os.path.join(folder, name))
+    for name in ("bin", "lib", "lib64"):
+        os.symlink("usr/" + name, os.path.join(folder, name))
+    for program in ("/usr/bin/sh", "/usr/bin/sleep"):
+        needs = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+        for path in [program] + re.findall(r"(/\S+) \(", needs):
+            place = os.path.join(folder, os.path.realpath(os.path.dirname(path)).lstrip("/"))
+            os.makedirs(place, exist_ok=True)
+            shutil.copy(path, place)
+
+
+def shell_on(image, version=""):
+    asked = f'version = [ "sh", "-c", {json.dumps(version)} ];\n' if version else ""
+    return f'name = "x"; file = "main.sh"; image = "{image}"; run = [ "sh", "%file" ];\n{asked}'
+
+
+def one_slot_for_two_images(fresh, tmp_path, **more):
+    small_image(tmp_path / "small")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        os.chmod(folder, 0o755)
+    return fresh({"slots": 1, "images": [f"small={tmp_path}/small"], "queue-max": "10s"},
+                 languages={"sh": shell_on("host"), "other": shell_on("small"), **more})
+
+
+def test_one_slot_serves_two_images_by_turns(fresh, tmp_path):
+    """Both always have somebody who waits; nobody is refused for that."""
+    pool = one_slot_for_two_images(fresh, tmp_path)
+    for _ in range(20):
+        answers = ask_many(pool.port, [{"language": name, "code": f"echo {name}"} for name in ("sh", "other") * 2])
+        assert [json.loads(rest).get("stdout") for _, _, rest in answers] == ["sh\n", "other\n"] * 2, answers
+
+
+def test_asking_for_versions_holds_up_no_request(fresh, tmp_path):
+    """There is always a question for the one slot, in another image: requests have it first."""
+    slow = {f"slow{number}": shell_on("small", "sleep 2; echo 1.0") for number in range(8)}
+    pool = one_slot_for_two_images(fresh, tmp_path, quick=shell_on("small", "echo 2.5"), **slow)
+    for number in range(200):
+        assert pool.run("sh", f"echo {number}")["stdout"] == f"{number}\n"
+    # and once nobody wants the slot, they are asked
+    eventually(lambda: {row["id"]: row["version"] for row in pool.get("/api/languages").json()}["quick"] == "2.5",
+               seconds=90)
 
 
 def slot_pids(pool):
