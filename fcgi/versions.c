@@ -15,7 +15,7 @@
 #include "fcgi/launch.h"
 
 #define WAIT_FOR_BOX_US 2000000
-#define LOOK_US		50000 /* how soon others get a box that we have */
+#define LOOK_US		10000 /* how soon others get a box that we have */
 #define CUT_MAX		5     /* so often what was stopped in the middle is asked again */
 
 struct versions {
@@ -181,7 +181,7 @@ struct prober {
 	void *data;
 };
 
-/* Somebody waits for a box: he is worth more than a version. */
+/* A request is worth more than a version: we ask only where a slot has nothing to do. */
 static int make_way(void *data)
 {
 	const struct prober *p = data;

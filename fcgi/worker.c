@@ -180,13 +180,15 @@ int worker_cgi(struct pool *pool)
 	return 0;
 }
 
+/* Do requests have all slots, or wait for one? */
 static bool box_wanted(void *data)
 {
 	const struct pool *pool = data;
 	struct metrics_glance glance;
 
 	metrics_glance(pool->metrics, &glance);
-	return glance.workers[WORKER_RUN][WORKER_WAITING] > 0;
+	return glance.workers[WORKER_RUN][WORKER_WAITING] > 0 ||
+	       glance.workers[WORKER_RUN][WORKER_RUNNING] >= pool->settings.slots;
 }
 
 void worker_probe(struct pool *pool)
