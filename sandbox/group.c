@@ -525,9 +525,10 @@ static void kill_listed(int dir_fd, pid_t spare_pid, const struct run_group *unl
 				 : -1;
 		held += fds[i] >= 0;
 	}
+	/* init, when it is alone, too: its end frees what the program left in the tmpfs */
+	unleash(unleash_group);
 	if (held == 0)
 		return;
-	unleash(unleash_group);
 	still = list_pids(dir_fd, second);
 	for (i = 0; i < count; i++) {
 		if (fds[i] < 0)
