@@ -169,7 +169,8 @@ static int take_group(const char *path, const struct stat *st, int kind, struct 
 	return 0;
 }
 
-/* Every directory whose path ends like the program's group. */
+/* Every directory whose path ends like the program's group. On v1 that of the memory is
+ * made for the run and goes with it; the others are kept for the next ones. */
 static void find_groups(struct watch *w)
 {
 	char pid[20], path[60], text[4096], *at, *end;
@@ -179,7 +180,8 @@ static void find_groups(struct watch *w)
 	snprintf(path, sizeof path, "/proc/%s/cgroup", pid);
 	if (io_read_text_at(-1, path, text, sizeof text) < 0)
 		return;
-	at = strstr(text, "/sandpool-bench-");
+	at = strstr(text, ":memory:");
+	at = strstr(at ? at : text, "/sandpool-bench-");
 	if (!at)
 		return;
 	end = at + strcspn(at, "\n");
