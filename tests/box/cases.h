@@ -66,4 +66,10 @@ bool own_service(struct trial *t, const struct service_options *options,
 /* Stops it by SIGTERM, and nothing of it may be left. */
 void own_service_done(struct trial *t, struct service *service);
 
+/* One that must not start, and say why in one line. */
+void refuses(struct trial *t, const struct service_options *options, const char *what);
+
+#define STRANGER 65533 /* a user that is neither ours nor the worker */
+void as_stranger(void *data); /* for before_exec: becomes the one */
+
 #endif

@@ -43,6 +43,8 @@ extern void (*restore_host)(void);
 void ground_make(void);
 uint64_t tree_hash(const char *path); /* names, modes, owners, times, contents */
 void write_file(const char *path, const char *text, mode_t mode);
+/* Ends the program: there is nothing to test on. */
+void give_up(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 struct service_options {
 	unsigned slots;			 /* 0: TEST_SLOTS */
