@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -134,6 +135,15 @@ static bool suits_ahead(const struct init_job *job)
 	       ready == AHEAD_READY;
 }
 
+/* Test builds can make the runner stay a while beside the program. */
+static void linger(void)
+{
+#ifdef SANDPOOL_FAULTS
+	if (getenv("SANDPOOL_TEST_LINGER"))
+		poll(NULL, 0, 10000);
+#endif
+}
+
 /* The program goes to the interpreter that waits; false when it cannot. */
 static bool use_ahead(const struct init_job *job, const struct stage_files *files)
 {
@@ -152,6 +162,7 @@ static bool use_ahead(const struct init_job *job, const struct stage_files *file
 	}
 	/* if it is dead by now, then that was the program's end */
 	io_send(ahead.sock_fd, &go, sizeof go, files->stdio_fd, 3);
+	linger();
 	return true;
 }
 
