@@ -247,7 +247,7 @@ void keys_free(struct keys *keys)
 	memset(keys, 0, sizeof *keys);
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
+bool keys_same_file(const struct stat *a, const struct stat *b)
 {
 	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
@@ -261,12 +261,17 @@ int keys_refresh(const char *path, struct keys *keys, struct error *err)
 	struct keys fresh;
 	struct stat st;
 
-	if (stat(path, &st) < 0)
+	if (stat(path, &st) < 0) {
+		memset(&keys->stat, 0, sizeof keys->stat);
+		if (keys->missing)
+			return 0;
+		keys->missing = true;
 		return error_errno(err, "%s", path);
-	if (keys->loaded && same_file(&st, &keys->stat))
+	}
+	keys->missing = false;
+	if (keys_same_file(&st, &keys->stat))
 		return 0;
 	if (keys_load(path, &fresh, err) < 0) {
-		/* a broken file is complained about once, not at each request */
 		keys->stat = st;
 		return -1;
 	}

@@ -39,7 +39,7 @@ struct keys {
 	size_t count;
 	/* of the file that was read: changed means read it again */
 	struct stat stat;
-	bool loaded;
+	bool loaded, missing;
 };
 
 /* Reads the text of a keys file. -1 with the line's number in err; then ret_keys is
@@ -48,9 +48,12 @@ int keys_parse(const char *text, size_t size, struct keys *ret_keys, struct erro
 int keys_load(const char *path, struct keys *ret_keys, struct error *err);
 void keys_free(struct keys *keys);
 
-/* Reads the file again when it changed. -1 when it cannot be read any more: the keys
- * that were there stay in force. 1 when there are new ones, 0 when not. */
+/* Reads the file again when it changed: 1 when there are new keys, 0 when not. -1, once
+ * for each change, when it cannot be read any more: the keys that were there stay. */
 int keys_refresh(const char *path, struct keys *keys, struct error *err);
+
+/* Is it the same file, unchanged? */
+bool keys_same_file(const struct stat *a, const struct stat *b);
 
 /* NULL when no key has that text. Takes the same time for every one of them. */
 const struct key *keys_find(const struct keys *keys, const char *presented);

@@ -72,7 +72,7 @@ static struct master {
 	unsigned generation;
 	bool stopping;
 	unsigned short_lives;
-	uint64_t pause_until_ms, signal_again_ms, keys_at_ms, watchdog_at_ms;
+	uint64_t pause_until_ms, signal_again_ms, watchdog_at_ms;
 } master = { .listen_fd = { -1, -1 } };
 
 /* ---- who we are ---- */
@@ -445,6 +445,83 @@ static void hurry(void)
 	}
 }
 
+/* ---- the keys ---- */
+
+static const struct key *key_named(const struct keys *keys, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < keys->count; i++)
+		if (!strcmp(keys->key[i].name, name))
+			return &keys->key[i];
+	return NULL;
+}
+
+/* The audit of the keys: whatever changed the file, here is what came of it. */
+static void log_changes(const struct keys *before, const struct keys *now)
+{
+	size_t i;
+
+	for (i = 0; i < before->count; i++) {
+		const struct key *key = key_named(now, before->key[i].name);
+
+		if (!key)
+			log_event(LOG_NOTICE, "keys: %s is gone", before->key[i].name);
+		else if (memcmp(&before->key[i], key, sizeof *key) != 0)
+			log_event(LOG_NOTICE, "keys: %s changed", key->name);
+	}
+	for (i = 0; i < now->count; i++)
+		if (!key_named(before, now->key[i].name))
+			log_event(LOG_NOTICE, "keys: %s is new", now->key[i].name);
+}
+
+/* Reads the file for everybody: what it says is in force for all workers, and what it
+ * said before as long as it says nothing. */
+static void watch_keys(void)
+{
+	struct pool *pool = &master.pool;
+	struct keys *keys = &pool->keys;
+	struct keys now = { .stat = keys->stat, .loaded = keys->loaded, .missing = keys->missing };
+	struct error err = ERROR_INIT;
+	int rc;
+
+	if (!pool->keys_shared.map)
+		return;
+	rc = keys_refresh(pool->settings.keys_file, &now, &err);
+	if (rc < 0)
+		log_event(LOG_ERROR, "keys: %s; %s", err.text,
+			  keys->loaded ? "those that were known stay" : "none is good");
+	if (rc <= 0) {
+		keys->stat = now.stat;
+		keys->missing = now.missing;
+	} else {
+		if (keys->loaded)
+			log_changes(keys, &now);
+		keys_free(keys);
+		*keys = now;
+	}
+	if (rc != 0)
+		keys_shared_put(&pool->keys_shared, keys);
+}
+
+/* What is known of the same file stays known; it is read again. */
+static int keep_keys(struct pool *fresh, struct pool *old, struct error *err)
+{
+	const char *path = fresh->settings.keys_file;
+
+	if (!*path)
+		return 0;
+	if (!old->keys_shared.map || strcmp(path, old->settings.keys_file) != 0)
+		return keys_shared_make(&fresh->keys_shared, err);
+	fresh->keys = old->keys;
+	fresh->keys_shared = old->keys_shared;
+	memset(&fresh->keys.stat, 0, sizeof fresh->keys.stat);
+	fresh->keys.missing = false;
+	memset(&old->keys, 0, sizeof old->keys);
+	memset(&old->keys_shared, 0, sizeof old->keys_shared);
+	return 0;
+}
+
 /* ---- signals ---- */
 
 static void reload(void)
@@ -458,19 +535,20 @@ static void reload(void)
 		log_event(LOG_ERROR, "reload: %s; going on as before", err.text);
 		return;
 	}
+	if (keep_keys(&fresh, &master.pool, &err) < 0) {
+		log_event(LOG_ERROR, "reload: %s; going on as before", err.text);
+		pool_unload(&fresh);
+		return;
+	}
 	if (strcmp(fresh.settings.run_directory, master.pool.settings.run_directory) != 0)
 		log_event(LOG_WARNING, "run-directory changed: the sockets stay until a restart");
 	notify_send("RELOADING=1");
-	/* as long as it is the same file, what is known of it stays known */
-	if (!strcmp(fresh.settings.keys_file, master.pool.settings.keys_file)) {
-		fresh.keys = master.pool.keys;
-		memset(&master.pool.keys, 0, sizeof master.pool.keys);
-	}
 	pool_unload(&master.pool);
 	master.pool = fresh;
 	versions_name(fresh.versions, fresh.table);
 	master.generation++;
 	master.pause_until_ms = 0;
+	watch_keys();
 	fill_up();
 	send_away(false);
 	notify_send("READY=1");
@@ -522,47 +600,6 @@ static void handle(int signo)
 }
 
 /* ---- now and then ---- */
-
-/* The audit of the keys: whatever changed the file, here is what came of it. */
-static void watch_keys(void)
-{
-	const char *path = master.pool.settings.keys_file;
-	struct keys before = master.pool.keys;
-	struct error err = ERROR_INIT;
-	struct keys now = { .stat = before.stat, .loaded = before.loaded };
-	size_t i, k;
-	int rc;
-
-	if (!*path || clock_ms() < master.keys_at_ms)
-		return;
-	master.keys_at_ms = clock_ms() + 1000;
-	rc = keys_refresh(path, &now, &err);
-	if (rc < 0) {
-		if (memcmp(&now.stat, &before.stat, sizeof now.stat) != 0)
-			log_event(LOG_ERROR, "keys: %s; those that were known stay", err.text);
-		master.pool.keys.stat = now.stat;
-	}
-	if (rc <= 0)
-		return;
-	for (i = 0; before.loaded && i < before.count; i++) {
-		for (k = 0; k < now.count; k++)
-			if (!strcmp(before.key[i].name, now.key[k].name))
-				break;
-		if (k == now.count)
-			log_event(LOG_NOTICE, "keys: %s is gone", before.key[i].name);
-		else if (memcmp(&before.key[i], &now.key[k], sizeof now.key[k]) != 0)
-			log_event(LOG_NOTICE, "keys: %s changed", now.key[k].name);
-	}
-	for (k = 0; before.loaded && k < now.count; k++) {
-		for (i = 0; i < before.count; i++)
-			if (!strcmp(before.key[i].name, now.key[k].name))
-				break;
-		if (i == before.count)
-			log_event(LOG_NOTICE, "keys: %s is new", now.key[k].name);
-	}
-	free(before.key);
-	master.pool.keys = now;
-}
 
 static void watchdog(uint64_t every_ms)
 {
@@ -743,7 +780,8 @@ int main(int argc, char **argv)
 	}
 	master.pool.metrics = metrics_new(&err);
 	master.pool.versions = versions_new(&err);
-	if (!master.pool.metrics || !master.pool.versions || open_sockets(&err) < 0)
+	if (!master.pool.metrics || !master.pool.versions ||
+	    keep_keys(&master.pool, &(struct pool){ 0 }, &err) < 0 || open_sockets(&err) < 0)
 		return fail(&err);
 	versions_name(master.pool.versions, master.pool.table);
 	return serve_all();

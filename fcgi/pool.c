@@ -28,6 +28,7 @@ void pool_unload(struct pool *pool)
 	language_table_free(pool->table);
 	free(pool->info);
 	keys_free(&pool->keys);
+	keys_shared_free(&pool->keys_shared);
 	settings_free(&pool->settings);
 	pool->table = NULL;
 	pool->info = NULL;

@@ -16,6 +16,7 @@
 #include "common/wire.h"
 #include "fcgi/access_log.h"
 #include "fcgi/keys.h"
+#include "fcgi/keys_shared.h"
 #include "fcgi/metrics.h"
 #include "fcgi/request.h"
 #include "fcgi/versions.h"
@@ -25,7 +26,8 @@ struct pool {
 	struct language_table *table;
 	struct wire_info *info; /* NULL: sandboxd has not answered yet */
 	uint64_t info_us;	/* when it did */
-	struct keys keys;
+	struct keys keys; /* the master's; a CGI process's own */
+	struct keys_shared keys_shared;
 	struct metrics *metrics;
 	struct versions *versions;
 	size_t row; /* ours in the metrics */
@@ -36,7 +38,8 @@ struct pool {
 struct visit {
 	struct pool *pool;
 	struct request *request;
-	const struct key *key; /* NULL: none was shown */
+	const struct key *key; /* NULL: none was shown; else found */
+	struct key found;
 	struct access_line line;
 	enum codec_shape shape;	   /* in which errors are said */
 	enum answer_format format; /* likewise */

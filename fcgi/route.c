@@ -118,15 +118,41 @@ static int check_origin(const struct route *route, const struct visit *visit,
 			   "pages of that site may not run programs here");
 }
 
-static int load_keys(struct pool *pool, struct failure *ret_failure)
+/* A CGI process has nobody who reads the keys for it. */
+static int find_key_by_cgi(struct pool *pool, const char *shown, struct key *ret_key)
 {
 	struct error err = ERROR_INIT;
+	const struct key *found;
 
-	if (keys_refresh(pool->settings.keys_file, &pool->keys, &err) < 0)
-		log_event(LOG_ERROR, "%s", err.text);
-	if (pool->keys.loaded)
+	if (keys_load(pool->settings.keys_file, &pool->keys, &err) < 0) {
+		log_event(LOG_ERROR, "keys: %s", err.text);
+		return -1;
+	}
+	found = keys_find(&pool->keys, shown);
+	if (!found)
 		return 0;
-	return failure_set(ret_failure, 500, NULL, NULL, "the keys cannot be read");
+	*ret_key = *found;
+	return 1;
+}
+
+static int find_key_in_pool(const struct pool *pool, const char *shown, struct key *ret_key)
+{
+	keys_shared_await(&pool->keys_shared, pool->settings.keys_file);
+	return keys_shared_find(&pool->keys_shared, shown, ret_key);
+}
+
+static int find_key(struct visit *visit, const char *shown, struct failure *ret_failure)
+{
+	struct pool *pool = visit->pool;
+	int rc = pool->cgi ? find_key_by_cgi(pool, shown, &visit->found)
+			   : find_key_in_pool(pool, shown, &visit->found);
+
+	if (rc < 0)
+		return failure_set(ret_failure, 500, NULL, NULL, "the keys cannot be read");
+	if (rc == 0)
+		return failure_set(ret_failure, 401, NULL, NULL, "the API key is not known");
+	visit->key = &visit->found;
+	return 0;
 }
 
 static int check_key(const struct route *route, struct visit *visit, struct failure *ret_failure)
@@ -142,11 +168,8 @@ static int check_key(const struct route *route, struct visit *visit, struct fail
 		return needed ? failure_set(ret_failure, 401, NULL, NULL,
 					    "this needs an API key in X-API-Key")
 			      : 0;
-	if (load_keys(pool, ret_failure) < 0)
+	if (find_key(visit, shown, ret_failure) < 0)
 		return -1;
-	visit->key = keys_find(&pool->keys, shown);
-	if (!visit->key)
-		return failure_set(ret_failure, 401, NULL, NULL, "the API key is not known");
 	visit->line.key_name = visit->key->name;
 	if (!key_allows(visit->key, route->path))
 		return failure_set(ret_failure, 403, NULL, NULL,

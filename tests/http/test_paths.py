@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The other paths: languages, system, health, ready, metrics, execute; keys; logs; CGI."""
 
+import concurrent.futures
 import json
 import os
 import re
@@ -253,6 +254,51 @@ def test_keys_are_added_listed_and_removed_without_a_restart(fresh):
     eventually(lambda: pool.post("/run", body, headers={"X-API-Key": secret}, key=None).status_code == 401)
     assert sorted(pool.workers()) == pids
     assert pool.post("/run", body, key="all").status_code == 200
+
+
+def test_all_workers_have_the_same_keys(fresh):
+    """A good change that only some were awake for, and a broken file right after it."""
+    pool = fresh({"keys-required": True, "slots": 2, "queue": 6, "queue-max": "60s"}, keys=True)
+    pool.keys["late"] = key_tool(pool, "add", "late").stdout.strip()
+    assert key_tool(pool, "remove", "single").returncode == 0
+    eventually(lambda: pool.post("/run", {"language": "sh", "code": ""}, key="late").status_code == 200)
+    eventually(lambda: pool.post("/run", {"language": "sh", "code": ""}, key="single").status_code == 401)
+    # what came within one look of the file has been looked at now
+    eventually(lambda: "late is new" in pool.log("fcgi"))
+    with open(pool.path("keys"), "a") as file:
+        file.write("broken\n")
+    eventually(lambda: "those that were known stay" in pool.log("fcgi"))
+    with concurrent.futures.ThreadPoolExecutor(8) as many:
+        # as many at once as there are workers, and none is done before all have begun
+        runs = [many.submit(pool.post, "/run", {"language": "sh", "code": "sleep 1"}, key="late") for _ in range(8)]
+        assert [run.result().status_code for run in runs] == [200] * 8
+        for key, status in (("late", 200), ("all", 200), ("single", 401)):
+            asked = [many.submit(pool.get, "/api/languages", key=key) for _ in range(24)]
+            assert {one.result().status_code for one in asked} == {status}, key
+    # repaired, and gone for good: the former counts, the latter changes nothing
+    assert key_tool(pool, "list").returncode != 0
+    text = pool.read("keys").replace("broken\n", "")
+    with open(pool.path("keys"), "w") as file:
+        file.write("".join(line + "\n" for line in text.splitlines() if not line.startswith("late:")))
+    eventually(lambda: pool.get("/api/languages", key="late").status_code == 401)
+    os.remove(pool.path("keys"))
+    eventually(lambda: "No such file" in pool.log("fcgi"))
+    assert pool.get("/api/languages", key="all").status_code == 200
+    assert pool.log("fcgi").count("No such file") == 1
+
+
+def test_no_key_is_good_while_the_keys_were_never_read(fresh):
+    pool = fresh({"keys-required": False}, keys=True)
+    good = pool.read("keys")
+    pool.end("fcgi")
+    with open(pool.path("keys"), "w") as file:
+        file.write("broken\n")
+    pool.spawn("fcgi")
+    eventually(lambda: pool.post("/run", {"language": "sh", "code": ""}, key=None).status_code == 200)
+    pool.refused(500, {"language": "sh", "code": ""}, key="all")
+    with open(pool.path("keys"), "w") as file:
+        file.write(good)
+    eventually(lambda: pool.post("/run", {"language": "sh", "code": ""}, key="all").status_code == 200)
 
 
 # ---- logs ----

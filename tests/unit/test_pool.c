@@ -2,14 +2,18 @@
 /* The parts of the pool that need no process: origins, keys, class names, versions,
  * and what the workers share. */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/io.h"
 #include "fcgi/keys.h"
+#include "fcgi/keys_shared.h"
 #include "fcgi/main_class.h"
 #include "fcgi/metrics.h"
 #include "fcgi/origin.h"
@@ -135,6 +139,101 @@ static void test_keys(void)
 	       "never above the server's, nor below the least");
 	tap_ok(key_allows(&keys.key[0], "/anything"), "without paths it is for all");
 	keys_free(&keys);
+}
+
+/* ---- keys that the workers share ---- */
+
+static void must_parse(const char *text, struct keys *ret_keys)
+{
+	struct error err = ERROR_INIT;
+
+	if (keys_parse(text, strlen(text), ret_keys, &err) < 0)
+		abort();
+	ret_keys->loaded = true;
+}
+
+static int in_child(int (*work)(const struct keys_shared *shared),
+		    const struct keys_shared *shared)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(work(shared));
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status)
+		       ? WEXITSTATUS(status)
+		       : -1;
+}
+
+/* 0 when all that a worker could try to let a key in fails. */
+static int write_anyway(const struct keys_shared *shared)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	void *map = (void *)(uintptr_t)shared->map;
+	unsigned char resident;
+
+	if (mprotect(map, page, PROT_READ | PROT_WRITE) == 0 || errno != EACCES)
+		return 1;
+	if (mincore(shared->writable, page, &resident) == 0 || errno != ENOMEM)
+		return 2;
+	return 0;
+}
+
+/* 0 when the key is always there while the others come and go. */
+static int look_for_ever(const struct keys_shared *shared)
+{
+	struct key key;
+	unsigned i;
+
+	for (i = 0; i < 20000; i++)
+		if (keys_shared_find(shared, "secret", &key) != 1 || strcmp(key.name, "own") != 0 ||
+		    keys_shared_find(shared, "Secret", &key) != 0)
+			return 1;
+	return 0;
+}
+
+static void test_shared_keys(void)
+{
+	char many[40 * 80] = "";
+	struct keys few = { 0 }, more = { 0 }, none = { .loaded = true };
+	struct keys_shared shared = { 0 };
+	struct error err = ERROR_INIT;
+	struct key key;
+	size_t at = 0;
+	unsigned i;
+	int status;
+	pid_t pid;
+
+	for (i = 0; i < 40; i++)
+		at += (size_t)snprintf(many + at, sizeof many - at, "n%u:%064x:::\n", i, i);
+	snprintf(many + at, sizeof many - at, "own:" HASH ":/run::2\n");
+	must_parse("own:" HASH ":::\n", &few);
+	must_parse(many, &more);
+	tap_ok(keys_shared_find(&shared, "secret", &key) < 0, "no keys where there is no map");
+	if (keys_shared_make(&shared, &err) < 0)
+		abort();
+	tap_ok(keys_shared_find(&shared, "secret", &key) < 0, "no key is good before a file was read");
+	keys_shared_put(&shared, &few);
+	tap_ok(keys_shared_find(&shared, "secret", &key) == 1 && !strcmp(key.name, "own") &&
+		       key.concurrency == 0 && keys_shared_find(&shared, "", &key) == 0,
+	       "those that were put are found");
+	keys_shared_await(&shared, "/no/such/file");
+	tap_ok(in_child(write_anyway, &shared) == 0, "a child can only read them");
+	pid = fork();
+	if (pid == 0)
+		_exit(look_for_ever(&shared));
+	for (i = 0; waitpid(pid, &status, WNOHANG) == 0; i++)
+		keys_shared_put(&shared, i % 2 ? &few : &more);
+	tap_note("%u changes", i);
+	tap_ok(status == 0 && i > 0, "a change is seen whole or not at all");
+	keys_shared_put(&shared, &more);
+	tap_ok(keys_shared_find(&shared, "secret", &key) == 1 && key.concurrency == 2,
+	       "the last ones are in force");
+	keys_shared_put(&shared, &none);
+	tap_ok(keys_shared_find(&shared, "secret", &key) == 0, "an empty file lets nobody in");
+	keys_shared_free(&shared);
+	keys_free(&few);
+	keys_free(&more);
 }
 
 /* ---- class names ---- */
@@ -290,6 +389,7 @@ int main(void)
 {
 	test_origins();
 	test_keys();
+	test_shared_keys();
 	test_classes();
 	test_versions();
 	test_metrics();
