@@ -161,17 +161,25 @@ void test_drain(void)
 	check(wait_end(pool_pid, PATIENCE_MS) == 0, "then it leaves");
 }
 
+/* A new pool, in which this is under way. */
+static int under_way(const struct conf *conf, const struct ask *ask)
+{
+	unsigned begun = taken();
+	int fd;
+
+	write_conf(conf);
+	start_pool();
+	fd = send_ask(run_sock, ask);
+	wait_for("run/events", "taken\n", begun + 1);
+	return fd;
+}
+
 void test_drain_limit(void)
 {
 	struct ask hang = { .accept = "application/x-ndjson", .body = code_of("echo x\\nhang") };
 	struct fcgi_answer answer = { 0 };
-	unsigned begun = taken();
-	int fd;
+	int fd = under_way(&(struct conf){ .drain = "500ms" }, &hang);
 
-	write_conf(&(struct conf){ .drain = "500ms" });
-	start_pool();
-	fd = send_ask(run_sock, &hang);
-	wait_for("run/events", "taken\n", begun + 1);
 	kill(pool_pid, SIGTERM);
 	read_answer(fd, &answer, NULL, PATIENCE_MS);
 	check(answer.ended && holds(&answer, "\"status\":\"cancelled\""),
@@ -184,13 +192,8 @@ void test_kill(void)
 {
 	struct ask hang = { .body = code_of("hang") };
 	struct fcgi_answer answer = { 0 };
-	unsigned begun = taken();
-	int fd;
+	int fd = under_way(&(struct conf){ 0 }, &hang);
 
-	write_conf(&(struct conf){ 0 });
-	start_pool();
-	fd = send_ask(run_sock, &hang);
-	wait_for("run/events", "taken\n", begun + 1);
 	kill(pool_pid, SIGTERM);
 	check(closes() && wait_end(pool_pid, 300) == -1,
 	      "the first SIGTERM waits for what is under way");
@@ -203,13 +206,8 @@ void test_master_death(void)
 {
 	struct ask hang = { .body = code_of("hang") };
 	struct fcgi_answer answer = { 0 };
-	unsigned begun = taken();
-	int fd;
+	int fd = under_way(&(struct conf){ 0 }, &hang);
 
-	write_conf(&(struct conf){ 0 });
-	start_pool();
-	fd = send_ask(run_sock, &hang);
-	wait_for("run/events", "taken\n", begun + 1);
 	check(wait_end(begin_pool(), PATIENCE_MS) == 1,
 	      "a second pool beside the first does not start");
 	kill(pool_pid, SIGKILL);

@@ -15,10 +15,9 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tap import Stop, Tap  # noqa: E402
+from tap import Tap  # noqa: E402
 
 PATIENCE_S = 60
 SERVICES = ["sandpool-sandboxd.service", "sandpool-fcgi.service"]
@@ -74,10 +73,14 @@ def layout():
     return "hybrid" if os.path.exists("/sys/fs/cgroup/unified/cgroup.procs") else "v1"
 
 
+def booted():
+    state = run("systemctl", "is-system-running", "--wait", limit_s=90).stdout.strip()
+    return tap.ok(state == "running", "the guest has booted",
+                  state + "\n" + run("systemctl", "--failed", "--no-legend").stdout)
+
+
 def test_guest(wanted):
-    state = run("systemctl", "is-system-running", "--wait").stdout.strip()
-    tap.ok(state == "running", "the guest has booted",
-           state + "\n" + run("systemctl", "--failed", "--no-legend").stdout)
+    booted()
     tap.ok(layout() == wanted, f"its cgroup layout is {wanted}", layout())
 
 
@@ -348,17 +351,5 @@ def test_all(wanted):
     test_stop()
 
 
-def main():
-    try:
-        test_all(sys.argv[1])
-    except Stop:
-        tap.note("the rest makes no sense")
-    except Exception:
-        tap.ok(False, "no surprises", traceback.format_exc())
-    with open("/out/journal", "w") as kept:
-        subprocess.run(["journalctl", "--no-pager", "-o", "short-monotonic"], stdout=kept)
-    tap.done()
-
-
 if __name__ == "__main__":
-    main()
+    tap.perform(test_all, sys.argv[1])

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import traceback
 
 RESULT = re.compile(r"(not )?ok\b\s*\d*\s*-?\s*(.*)")
 PLAN = re.compile(r"1\.\.(\d+)(\s*#\s*skip.*)?", re.IGNORECASE)
@@ -65,6 +66,18 @@ class Tap:
         self.ok(plan is not None and ran == plan, f"{name}: ran what it planned",
                 f"planned {plan}, ran {ran}")
         self.ok(status == 0, f"{name}: ended well", f"status {status}")
+
+    def perform(self, job, *arguments):
+        """All that a guest is there for: the job, then the journal to take home, and the end."""
+        try:
+            job(*arguments)
+        except Stop:
+            self.note("the rest makes no sense")
+        except Exception:
+            self.ok(False, "no surprises", traceback.format_exc())
+        with open("/out/journal", "w") as kept:
+            subprocess.run(["journalctl", "--no-pager", "-o", "short-monotonic"], stdout=kept)
+        self.done()
 
     def done(self):
         print(f"1..{self.count}", flush=True)
