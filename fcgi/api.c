@@ -15,8 +15,8 @@
 
 #include "common/io.h"
 #include "common/log.h"
+#include "fcgi/canary.h"
 #include "fcgi/route.h"
-#include "fcgi/run.h"
 
 #define JSON_TYPE     "application/json"
 #define ASK_AGAIN_US  1000000

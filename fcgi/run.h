@@ -14,8 +14,4 @@ void run_handle(struct visit *visit);
  * execute_handle() choose that. */
 void run_visit(struct visit *visit);
 
-/* A program of our own, for /ready. */
-enum canary { CANARY_GOOD, CANARY_BAD, CANARY_FULL };
-enum canary run_canary(struct pool *pool, struct error *err);
-
 #endif
