@@ -166,9 +166,12 @@ static void start_all(void)
 	        (const char *const[]){in_home("bench_reply"), in_home("python.sock"), "8",
 	                              "/usr/bin/python3", "-c", "print(1)", NULL});
 	snprintf(socket, sizeof socket, "unix:%s", in_home("wrap.sock"));
-	others[3] = start_program(
-	        NOBODY, "wrap.log",
-	        (const char *const[]){"/usr/sbin/fcgiwrap", "-c", "8", "-s", socket, NULL});
+	/* its children do not notice that it is gone: the shell, which is told, takes all along */
+	others[3] = start_program(NOBODY, "wrap.log",
+	                          (const char *const[]){"/bin/sh", "-c",
+	                                                "trap 'kill -KILL 0' TERM\n"
+	                                                "/usr/sbin/fcgiwrap -c 8 -s \"$0\" & wait",
+	                                                socket, NULL});
 	await_socket(in_home("reply.sock"));
 	await_socket(in_home("true.sock"));
 	await_socket(in_home("python.sock"));
