@@ -58,7 +58,7 @@ __attribute__((constructor)) static void begin(void)
 
 static int receive(struct ahead_go *go, int *fds)
 {
-	char control[CMSG_SPACE(3 * sizeof(int))];
+	char control[CMSG_SPACE(AHEAD_FD_COUNT * sizeof(int))];
 	struct iovec iov = { go, sizeof *go };
 	struct msghdr msg = { .msg_iov = &iov,
 			      .msg_iovlen = 1,
@@ -71,9 +71,9 @@ static int receive(struct ahead_go *go, int *fds)
 		n = recvmsg(AHEAD_SOCKET_FD, &msg, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	head = n == sizeof *go ? CMSG_FIRSTHDR(&msg) : NULL;
-	if (!head || head->cmsg_len != CMSG_LEN(3 * sizeof(int)))
+	if (!head || head->cmsg_len != CMSG_LEN(AHEAD_FD_COUNT * sizeof(int)))
 		return -1;
-	memcpy(fds, CMSG_DATA(head), 3 * sizeof(int));
+	memcpy(fds, CMSG_DATA(head), AHEAD_FD_COUNT * sizeof(int));
 	return 0;
 }
 
@@ -85,20 +85,69 @@ static void set_limit(int resource, uint64_t soft, uint64_t hard)
 		_exit(126);
 }
 
+static int copy(int from_fd, off_t offset, size_t size, int to_fd)
+{
+	static char room[16384];
+
+	while (size > 0) {
+		size_t want = size < sizeof room ? size : sizeof room;
+		ssize_t n = pread(from_fd, room, want, offset), done = 0, m;
+
+		if (n <= 0)
+			return n < 0 ? errno : EPROTO;
+		for (; done < n; done += m) {
+			m = write(to_fd, room + done, (size_t)(n - done));
+			if (m < 0)
+				return errno;
+		}
+		offset += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+/* The program, the second record of the payload, goes where the interpreter looks for
+ * it: into a file that is there, and empty. The first record is its name, which the
+ * keeper knows. An errno. */
+static int fill(int payload_fd)
+{
+	char path[sizeof WORK_DIR + sizeof main_file];
+	uint32_t name_size = (uint32_t)strlen(main_file), size;
+	off_t at = (off_t)(sizeof name_size + name_size);
+	int fd, code;
+
+	if (pread(payload_fd, &size, sizeof size, at) != sizeof size)
+		return EPROTO;
+	snprintf(path, sizeof path, WORK_DIR "%s", main_file);
+	fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	code = copy(payload_fd, at + (off_t)sizeof size, size, fd);
+	close(fd);
+	return code;
+}
+
 /* Says that we are here, and sleeps until there is a program. */
 static void wait_for_program(void)
 {
 	const char ready = AHEAD_READY;
-	int saved = errno, fds[3], i;
+	int saved = errno, fds[AHEAD_FD_COUNT], i;
 	struct ahead_go go;
+	int32_t code;
 
 	waiting = 0;
 	if (send(AHEAD_SOCKET_FD, &ready, 1, MSG_NOSIGNAL) != 1 || receive(&go, fds) < 0)
 		_exit(126);
+	code = fill(fds[AHEAD_FD_PAYLOAD]);
+	if (code) {
+		send(AHEAD_SOCKET_FD, &code, sizeof code, MSG_NOSIGNAL);
+		_exit(127);
+	}
+	close(fds[AHEAD_FD_PAYLOAD]);
 	for (i = 0; i < 3; i++) {
-		if (dup2(fds[i], i) < 0)
+		if (dup2(fds[AHEAD_FD_STDIN + i], i) < 0)
 			_exit(126);
-		close(fds[i]);
+		close(fds[AHEAD_FD_STDIN + i]);
 	}
 	close(AHEAD_SOCKET_FD);
 	set_limit(RLIMIT_CPU, go.cpu_soft_s, go.cpu_hard_s);

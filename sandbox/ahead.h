@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* Interpreters ahead: what init and the library that waits inside an interpreter
- * say to each other. In an idle box the interpreter is started before there is a
- * program; it runs until it opens the main file, and there the library holds it
- * until init sends the real standard streams and limits. (An interpreter that
- * opens the main file before it loads its own libraries, as Ruby does, gains
- * nothing by that.) */
+/* Interpreters ahead: what the keeper and the library that waits inside an
+ * interpreter say to each other. In an idle box the interpreter is started before
+ * there is a program; it runs until it opens the main file, and there the library
+ * holds it until the keeper sends the program, the real standard streams and limits.
+ * It stands where the program will be, and nobody beside it, so that the figures of
+ * the run are those of one that was started for its program. (An interpreter that
+ * opens the main file before it loads its own libraries, as Ruby does, gains nothing
+ * by that.) */
 #ifndef SANDPOOL_AHEAD_H
 #define SANDPOOL_AHEAD_H
 
@@ -15,9 +17,12 @@
 #define AHEAD_SOCKET_FD	 1000
 #define AHEAD_LIBRARY_FD 1001
 
-/* library -> init: one byte, once the main file is asked for.
- * init -> library: this, with stdin, stdout and stderr. */
+/* library -> keeper: one byte, once the main file is asked for.
+ * keeper -> library: this, with the payload, stdin, stdout and stderr.
+ * library -> keeper: an int32_t, an errno, if the program could not be put in place;
+ * else nothing: it closes the socket. */
 #define AHEAD_READY 'r'
+enum { AHEAD_FD_PAYLOAD, AHEAD_FD_STDIN, AHEAD_FD_COUNT = AHEAD_FD_STDIN + 3 };
 
 struct ahead_go {
 	uint64_t cpu_soft_s, cpu_hard_s, file_bytes, processes;

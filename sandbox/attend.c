@@ -155,7 +155,9 @@ static int judge(struct attendance *run, struct verdict *ret_verdict, struct err
 	struct verdict v = { .cause = run->cause };
 	struct group_state state;
 	uint64_t end_us = run->ended ? report->end_us : clock_us();
-	uint64_t exec_us = run->ended ? report->exec_us : run->start_us;
+	bool ahead = run->box->ahead_fd >= 0;
+	uint64_t exec_us = run->ended && !ahead ? report->exec_us : run->start_us;
+	int code = ahead ? box_ahead_failure(run->box) : report->exec_errno;
 
 	if (run->broken)
 		return error_set(err, EIO, "the run could not be watched");
@@ -167,6 +169,8 @@ static int judge(struct attendance *run, struct verdict *ret_verdict, struct err
 		err->text[sizeof err->text - 1] = '\0';
 		return -1;
 	}
+	if (ahead && code && !stage_clients_doing(code))
+		return error_set(err, code, "start the program: %s", strerror(code));
 	if (!run->ended && run->cause == CAUSE_NONE && !state.oom)
 		return error_set(err, ECHILD, "init died");
 	/* v2 kills for memory by itself, init included */
@@ -178,8 +182,8 @@ static int judge(struct attendance *run, struct verdict *ret_verdict, struct err
 	} else {
 		v.signal = run->ended ? WTERMSIG(report->wait_status) : SIGKILL;
 	}
-	v.exec_errno = report->exec_errno;
-	v.ahead = report->ahead;
+	v.exec_errno = code;
+	v.ahead = ahead;
 	v.setup_us = exec_us > run->accepted_us ? exec_us - run->accepted_us : 0;
 	v.usage.wall_us = end_us > exec_us ? end_us - exec_us : 0;
 	v.usage.cpu_us = state.cpu_us;
@@ -194,6 +198,17 @@ static int judge(struct attendance *run, struct verdict *ret_verdict, struct err
 		v.cause = CAUSE_CPU;
 	*ret_verdict = v;
 	return 0;
+}
+
+static int give(struct attendance *run, const struct init_job *job, struct error *err)
+{
+	const int *from = run->stage->fds;
+	int fds[] = { from[WIRE_FD_PAYLOAD], from[WIRE_FD_STDIN], from[WIRE_FD_STDOUT],
+		      from[WIRE_FD_STDERR], run->packed_fd };
+
+	if (run->box->ahead_fd >= 0)
+		return box_give_ahead(run->box, job, fds, err);
+	return box_give(run->box, job, fds, job->unpack ? 5 : 4, err);
 }
 
 int attend_run(struct attendance *run, struct verdict *ret_verdict, struct error *err)
@@ -213,17 +228,13 @@ int attend_run(struct attendance *run, struct verdict *ret_verdict, struct error
 		.collect_count = wish->collect_count,
 	};
 
-	const int *from = run->stage->fds;
-	int fds[] = { from[WIRE_FD_PAYLOAD], from[WIRE_FD_STDIN], from[WIRE_FD_STDOUT],
-		      from[WIRE_FD_STDERR], run->packed_fd };
-
 	if (box_set_limits(run->box, &wish->limits, err) < 0)
 		return -1;
 	group_mark(&run->box->group);
 	run->start_us = clock_us();
 	run->cpu_check_us = next_cpu_check(run, 0, run->start_us);
-	if (box_give(run->box, &job, fds, job.unpack ? 5 : 4, err) < 0 ||
-	    (collects(run) && box_give_collect(run->box, &job, from, err) < 0))
+	if (give(run, &job, err) < 0 ||
+	    (collects(run) && box_give_collect(run->box, &job, run->stage->fds, err) < 0))
 		return -1;
 	peer_stage_done(run->stage);
 	attend(run);

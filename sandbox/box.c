@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/io.h"
+#include "sandbox/ahead.h"
 #include "sandbox/mount.h"
 #include "sandbox/setup.h"
 
@@ -77,7 +78,7 @@ int box_start(struct box *box, struct slot *slot, enum box_kind kind,
 	box->slot = slot;
 	box->kind = kind;
 	box->init_pid = -1;
-	box->pid_fd = box->sock_fd = box->scratch_fd = -1;
+	box->pid_fd = box->sock_fd = box->scratch_fd = box->ahead_fd = -1;
 	if (make_parts(box, limits, err) < 0) {
 		undo_parts(box);
 		return error_wrap(err, "make a box");
@@ -168,6 +169,58 @@ int box_give_collect(struct box *box, const struct init_job *job, const int *wir
 	return box_give(box, job, fds, ARRAY_LEN(fds), err);
 }
 
+/* ---- an interpreter ahead ---- */
+
+int box_start_ahead(struct box *box, const struct init_job *job, int library_fd,
+		    struct error *err)
+{
+	int pair[2], fds[2], rc;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_errno(err, "start an interpreter: socketpair");
+	fds[0] = library_fd;
+	fds[1] = pair[1];
+	rc = box_give(box, job, fds, ARRAY_LEN(fds), err);
+	close(pair[1]);
+	box->ahead_fd = pair[0];
+	return rc;
+}
+
+bool box_ahead_ready(struct box *box, int timeout_ms)
+{
+	struct pollfd p = { box->ahead_fd, POLLIN, 0 };
+	char ready = 0;
+
+	if (box->ahead_ready)
+		timeout_ms = 0;
+	/* at its end there is something to read as well */
+	if (poll(&p, 1, timeout_ms) == 1 && p.revents == POLLIN && !box->ahead_ready)
+		box->ahead_ready = io_recv(box->ahead_fd, &ready, 1, NULL, NULL,
+					   MSG_DONTWAIT) == 1 && ready == AHEAD_READY;
+	return box->ahead_ready && !(p.revents & POLLHUP);
+}
+
+int box_give_ahead(struct box *box, const struct init_job *job, const int *fds, struct error *err)
+{
+	struct ahead_go go;
+
+	stage_ahead_limits(&job->limits, &go);
+	if (io_send(box->ahead_fd, &go, sizeof go, fds, AHEAD_FD_COUNT) < 0)
+		return error_errno(err, "hand over the job");
+	return 0;
+}
+
+int box_ahead_failure(const struct box *box)
+{
+	int32_t code;
+
+	if (io_recv(box->ahead_fd, &code, sizeof code, NULL, NULL, MSG_DONTWAIT) != sizeof code)
+		return 0;
+	return code ? code : EINVAL;
+}
+
+/* ---- the end ---- */
+
 void box_kill_program(struct box *box)
 {
 	group_kill(&box->group, KILL_OTHERS, box->init_pid);
@@ -210,6 +263,7 @@ int box_finish(struct box *box, int timeout_ms)
 	if (!box->slot)
 		return 0;
 	close_fd(&box->sock_fd);
+	close_fd(&box->ahead_fd);
 	if (box->kind != BOX_KEEPS_TREE)
 		close_fd(&box->scratch_fd);
 	if (!reaped(box, timeout_ms))

@@ -40,6 +40,8 @@ struct box {
 	struct limits limits; /* in force: group and tmpfs */
 	pid_t init_pid;
 	int pid_fd, sock_fd, scratch_fd;
+	int ahead_fd;     /* to the interpreter that waits in it; -1: none */
+	bool ahead_ready; /* it said so */
 	bool ready;  /* init said so */
 	bool killed; /* box_kill() was called */
 };
@@ -59,6 +61,17 @@ int box_give(struct box *box, const struct init_job *job, const int *fds, size_t
 /* What init needs to collect after the end, right behind a job that asks for it. */
 int box_give_collect(struct box *box, const struct init_job *job, const int *wire_fds,
 		     struct error *err);
+
+/* Starts an interpreter in it, before there is a program. */
+int box_start_ahead(struct box *box, const struct init_job *job, int library_fd,
+		    struct error *err);
+/* Does it stand at the main file? Waits at most timeout_ms for it. */
+bool box_ahead_ready(struct box *box, int timeout_ms);
+/* As box_give(): the program goes to the interpreter. */
+int box_give_ahead(struct box *box, const struct init_job *job, const int *fds,
+		   struct error *err);
+/* Behind the end: the errno for which it could not start the program, or 0. */
+int box_ahead_failure(const struct box *box);
 
 /* SIGKILL: to the program's processes alone, or to everything. */
 void box_kill_program(struct box *box);

@@ -423,6 +423,19 @@ bool group_oom(const struct run_group *group)
 	return read_counter(group, COUNTER_OOM, text, sizeof text) && keyed(text, "oom_kill") > 0;
 }
 
+uint64_t group_processes(const struct run_group *group)
+{
+	int dir_fd = dir_of(group, HIER_PIDS);
+	char text[64];
+	uint64_t count;
+
+	if (!read_counter(group, COUNTER_PIDS, text, sizeof text) &&
+	    (dir_fd < 0 || io_read_text_at(dir_fd, "pids.current", text, sizeof text) <= 0))
+		return 0;
+	count = strtoull(text, NULL, 10);
+	return count > 0 ? count - 1 : 0; /* our init */
+}
+
 #define CHARGE_BATCH ((uint64_t)1 << 20) /* what the kernel charges ahead, generously */
 
 /* Was it our own limit? v2 says so. v1's fail counts stay 0 on newer kernels, but

@@ -75,6 +75,9 @@ struct group_state {
 void group_read(const struct run_group *group, struct group_state *ret_state);
 uint64_t group_cpu_us(const struct run_group *group);
 bool group_oom(const struct run_group *group);
+/* The most that it had at a time so far, without init; where the kernel does not tell,
+ * those of now; 0: unknown. */
+uint64_t group_processes(const struct run_group *group);
 
 /* SIGKILL to the others beside init, or to everything: then init was signalled already,
  * which on v1 is not done again. */

@@ -11,12 +11,8 @@
 #include "sandbox/init.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -25,14 +21,10 @@
 #include <unistd.h>
 
 #include "common/io.h"
-#include "sandbox/ahead.h"
 
-#define AHEAD_WAIT_MS 100 /* for an interpreter that is still on its way */
-#define STACK_BYTES   65536
+#define STACK_BYTES 65536
 
-/* The first runner may become an interpreter; the second takes its place. */
-static _Alignas(16) char stacks[2][STACK_BYTES];
-static unsigned runners; /* so far */
+static _Alignas(16) char stack[STACK_BYTES];
 static volatile pid_t runner;
 static int keeper_fd; /* the socket */
 
@@ -42,23 +34,6 @@ static struct {
 	volatile pid_t program;     /* with whose end it ends */
 	volatile struct stage_start begun;
 } stage;
-
-/* The interpreter that was started ahead, if there is one. */
-static struct {
-	pid_t pid; /* 0: none */
-	int sock_fd;
-	const struct language *language;
-	uint32_t fate; /* a futex; who decides first, runner or init, is right */
-} ahead = { .sock_fd = -1 };
-enum { AHEAD_WAITS, AHEAD_USED, AHEAD_REAPED };
-
-static bool decide_fate(uint32_t fate)
-{
-	uint32_t waits = AHEAD_WAITS;
-
-	return __atomic_compare_exchange_n(&ahead.fate, &waits, fate, false, __ATOMIC_SEQ_CST,
-					   __ATOMIC_SEQ_CST);
-}
 
 static void say(const struct init_report *report)
 {
@@ -86,86 +61,6 @@ static pid_t own_pid(void)
 	return (pid_t)syscall(SYS_getpid);
 }
 
-/* ---- the runner: interpreters ahead ---- */
-
-static bool start_runner(int flags);
-
-/* The runner becomes the interpreter, and another one the runner. */
-static void become_interpreter(const struct init_job *job, int library_fd)
-{
-	int pair[2];
-
-	if (ahead.pid || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return;
-	ahead.pid = own_pid();
-	ahead.sock_fd = pair[0];
-	ahead.language = job->language;
-	if (!start_runner(CLONE_PARENT))
-		_exit(1);
-	stage_exec_ahead(job, library_fd, pair[1]);
-	_exit(127);
-}
-
-/* A stopped or half-started one is of no use, and its file is in the way. Only after its
- * end does nobody else use the memory that we share. */
-static void end_ahead(void)
-{
-	if (!ahead.pid)
-		return;
-	kill(ahead.pid, SIGKILL);
-	while (__atomic_load_n(&ahead.fate, __ATOMIC_ACQUIRE) == AHEAD_WAITS)
-		syscall(SYS_futex, &ahead.fate, FUTEX_WAIT, AHEAD_WAITS, NULL, NULL, 0);
-	close_fd(&ahead.sock_fd);
-	ahead.pid = 0;
-	unlink(ahead.language->file);
-}
-
-static bool suits_ahead(const struct init_job *job)
-{
-	struct pollfd p = { ahead.sock_fd, POLLIN, 0 };
-	char ready = 0;
-
-	if (!ahead.pid || job->language != ahead.language || job->stage != STAGE_RUN ||
-	    job->on_tree || job->unpack || job->files_count != 1 || job->options_count ||
-	    job->arguments_count)
-		return false;
-	/* only one that stands at the main file does what a fresh one would do */
-	return poll(&p, 1, AHEAD_WAIT_MS) == 1 &&
-	       io_recv(ahead.sock_fd, &ready, 1, NULL, NULL, MSG_DONTWAIT) == 1 &&
-	       ready == AHEAD_READY;
-}
-
-/* Test builds can make the runner stay a while beside the program. */
-static void linger(void)
-{
-#ifdef SANDPOOL_FAULTS
-	if (getenv("SANDPOOL_TEST_LINGER"))
-		poll(NULL, 0, 10000);
-#endif
-}
-
-/* The program goes to the interpreter that waits; false when it cannot. */
-static bool use_ahead(const struct init_job *job, const struct stage_files *files)
-{
-	struct ahead_go go;
-
-	if (!suits_ahead(job) || stage_fill_ahead(job, files->payload_fd) != 0) {
-		end_ahead();
-		return false;
-	}
-	stage_ahead_limits(&job->limits, &go);
-	stage.begun.exec_us = clock_us();
-	stage.program = ahead.pid;
-	if (!decide_fate(AHEAD_USED)) {
-		end_ahead();
-		return false;
-	}
-	/* if it is dead by now, then that was the program's end */
-	io_send(ahead.sock_fd, &go, sizeof go, files->stdio_fd, 3);
-	linger();
-	return true;
-}
-
 /* ---- the runner ---- */
 
 static noreturn void run(const struct init_job *job, const int *fds, size_t fds_count)
@@ -177,10 +72,18 @@ static noreturn void run(const struct init_job *job, const int *fds, size_t fds_
 
 	stage.job = job;
 	stage.begun.exec_us = clock_us();
-	if (use_ahead(job, &files))
-		_exit(0);
 	stage.program = own_pid();
 	stage_exec(job, &files, &stage.begun);
+	_exit(127);
+}
+
+/* The program will come to it from the keeper: there is nobody else in the box that the
+ * figures of the run would have to be cleared of. */
+static noreturn void become_interpreter(const struct init_job *job, int library_fd, int sock_fd)
+{
+	stage.job = job;
+	stage.program = own_pid();
+	stage_exec_ahead(job, library_fd, sock_fd);
 	_exit(127);
 }
 
@@ -200,34 +103,26 @@ static int runner_main(void *arg)
 	size_t fds_count;
 
 	(void)arg;
-	code = stage_begin(runners == 1);
+	code = stage_begin();
 	if (code) {
 		error_set(&err, code, "get ready for the program: %s", strerror(code));
 		init_fail(keeper_fd, &err);
 	}
-	if (runners == 1)
-		say(&ready);
-	while (io_recv(keeper_fd, &job, sizeof job, fds, &fds_count, 0) == sizeof job) {
-		if (job.pack && fds_count == 1)
-			pack(&job, fds[0]);
-		if (!job.pack && !job.ahead && fds_count >= WIRE_FD_COUNT - 1)
-			run(&job, fds, fds_count);
-		if (!job.ahead)
-			break;
-		if (fds_count == 1)
-			become_interpreter(&job, fds[0]);
-		while (fds_count > 0)
-			close(fds[--fds_count]);
-	}
+	say(&ready);
+	if (io_recv(keeper_fd, &job, sizeof job, fds, &fds_count, 0) != sizeof job)
+		_exit(1);
+	if (job.pack && fds_count == 1)
+		pack(&job, fds[0]);
+	if (job.ahead && fds_count == 2)
+		become_interpreter(&job, fds[0], fds[1]);
+	if (!job.pack && !job.ahead && fds_count >= WIRE_FD_COUNT - 1)
+		run(&job, fds, fds_count);
 	_exit(1);
 }
 
-static bool start_runner(int flags)
+static bool start_runner(void)
 {
-	char *top = stacks[runners % ARRAY_LEN(stacks)] + STACK_BYTES;
-
-	runners++;
-	runner = clone(runner_main, top, CLONE_VM | SIGCHLD | flags, NULL);
+	runner = clone(runner_main, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL);
 	return runner > 0;
 }
 
@@ -244,11 +139,9 @@ static void await(struct init_report *report)
 
 		if (gone < 0 && errno == EINTR)
 			continue;
-		if (gone > 0 && gone == ahead.pid && decide_fate(AHEAD_REAPED))
-			syscall(SYS_futex, &ahead.fate, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-		else if (gone > 0 && gone == stage.program)
+		if (gone > 0 && gone == stage.program)
 			break;
-		else if (gone < 0 || (gone == runner && !stage.program))
+		if (gone < 0 || (gone == runner && !stage.program))
 			_exit(1); /* nobody is left to take a job */
 	}
 	report->end_us = clock_us();
@@ -269,7 +162,6 @@ static void tell_end(void)
 			  strerror(stage.begun.code));
 		init_fail(keeper_fd, &err);
 	}
-	report.ahead = ahead.fate == AHEAD_USED;
 	report.exec_us = stage.begun.exec_us;
 	report.exec_errno = stage.begun.code;
 	say(&report);
@@ -283,7 +175,7 @@ static void kill_the_rest(void)
 		;
 }
 
-/* A second message, which the runner never saw, has the descriptors for it. */
+/* A message that the runner never saw has the descriptors for it. */
 static void collect(void)
 {
 	struct init_report report = { .event = INIT_COLLECTED };
@@ -310,14 +202,15 @@ static void collect(void)
 noreturn void init_main(int sock_fd)
 {
 	keeper_fd = sock_fd;
-	if (!start_runner(0)) {
+	if (!start_runner()) {
 		struct error err = ERROR_INIT;
 
 		error_errno(&err, "start the runner");
 		init_fail(sock_fd, &err);
 	}
 	tell_end();
-	if (stage.job->collect_count > 0)
+	/* whether there is something to collect, an interpreter's job did not say */
+	if (stage.job->ahead || stage.job->collect_count > 0)
 		collect();
 	/* stay, so that orphans have a parent, until the keeper ends us */
 	for (;;)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The box's first process, pid 1 in there: a clone of the keeper, never an exec.
- * Its child, the runner, waits for one job and becomes the program; init reaps, says
+ * Its child, the runner, waits for one job and becomes the program, or the interpreter
+ * that the program will be given to (ahead.h); init reaps, says
  * how it ended, and collects files when asked. It holds no descriptor but its socket.
  * Runs as: user 0 of the box's user namespace, with SETUID, SETGID and KILL of
  * that namespace alone, behind the program's own syscall filter. */
@@ -26,7 +27,7 @@ struct init_job {
 	const char *environment;	 /* the image's, likewise; see struct image */
 	enum stage stage;
 	uint32_t on_tree; /* the first file only names the main file */
-	uint32_t ahead;   /* no program yet: start the interpreter; fds[0] is the library */
+	uint32_t ahead;   /* no program yet: start the interpreter, with the library and its socket */
 	uint32_t pack;    /* no program: the work folder's files go into the one descriptor */
 	uint32_t unpack;  /* the last descriptor holds files to write, from such a pack */
 	struct limits limits;
@@ -41,7 +42,6 @@ struct init_report {
 	enum init_event event;
 	int wait_status;         /* INIT_ENDED */
 	int exec_errno;          /* likewise: the program could not be started */
-	bool ahead;              /* the interpreter was there before */
 	uint64_t exec_us, end_us; /* clock_us() */
 	uint64_t user_us, system_us;
 	struct error err; /* INIT_FAILED */
@@ -68,7 +68,11 @@ struct stage_start {
 };
 
 /* Becomes the box user, and does whatever needs no job; an errno. */
-int stage_begin(bool first_runner);
+int stage_begin(void);
+
+/* Files that do not fit into the disk that was asked for, and words that no exec
+ * takes, are the client's; whatever else goes wrong before exec is ours. */
+bool stage_clients_doing(int code);
 
 /* Writes the files, and executes the program. Returns only when that failed. */
 void stage_exec(const struct init_job *job, const struct stage_files *files,
@@ -86,10 +90,6 @@ int stage_unpack(int memfd);
 /* Executes the interpreter with the library, placeholders for its streams, and an empty
  * main file. An errno. */
 int stage_exec_ahead(const struct init_job *job, int library_fd, int sock_fd);
-
-/* Puts the program where the waiting interpreter looks for it.
- * An errno; nothing was changed then. */
-int stage_fill_ahead(const struct init_job *job, int payload_fd);
 
 /* The limits of each process, in the library's terms. */
 struct ahead_go;

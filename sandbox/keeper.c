@@ -33,6 +33,7 @@
 #define REAP_MS		2000   /* before a slot goes into quarantine */
 #define RETRY_MS	250    /* in quarantine */
 #define AHEAD_IDLE_MS	10     /* a box that idles so long gets its interpreter */
+#define AHEAD_WAIT_MS	100    /* for one that is still on its way */
 #define AHEAD_LOOK_MS	200    /* whether a language is of use by now, or there is time */
 #define PACK_MS		2000   /* to pack a tree for the cache */
 #define SEND_TIMEOUT_S	5
@@ -212,7 +213,7 @@ static void start_ahead(struct keeper *k)
 	if (!wanted || wanted > table->count || !machine_idle(k))
 		return;
 	job.language = k->warm_ahead = &table->language[wanted - 1];
-	if (box_give(&k->warm, &job, &k->config->ahead_fd, 1, &err) < 0)
+	if (box_start_ahead(&k->warm, &job, k->config->ahead_fd, &err) < 0)
 		complain(k, "", &err);
 }
 
@@ -226,16 +227,35 @@ static void remember_ahead(struct keeper *k, const struct peer_stage *stage)
 			     stage->language->ahead ? (uint32_t)index + 1 : 0);
 }
 
-/* Init looks again, and finds whether the interpreter got as far as it must. One that
- * is of no use would have to die first, and its memory would count as the program's. */
-static bool ahead_suits(const struct keeper *k, const struct peer_stage *stage)
+/* The interpreter waits for one file, of the usual name: the first record of the payload. */
+static bool usual_name(const struct peer_stage *stage)
+{
+	const char *file = stage->language->file;
+	uint32_t size = (uint32_t)strlen(file);
+	char wanted[sizeof size + JOB_NAME_MAX], found[sizeof wanted];
+	ssize_t all = (ssize_t)(sizeof size + size);
+
+	if (size > JOB_NAME_MAX)
+		return false;
+	memcpy(wanted, &size, sizeof size);
+	memcpy(wanted + sizeof size, file, size);
+	return pread(stage->fds[WIRE_FD_PAYLOAD], found, (size_t)all, 0) == all &&
+	       memcmp(wanted, found, (size_t)all) == 0;
+}
+
+/* Is the interpreter there, and what one started for this program would be? One that is of
+ * no use would have to die first, and its memory and processes would count as the program's. */
+static bool ahead_suits(struct keeper *k, const struct peer_stage *stage)
 {
 	const struct wire_run *wish = &stage->run;
 
 	return stage->language == k->warm_ahead && wish->stage == STAGE_RUN &&
 	       !(wish->flags & WIRE_ON_TREE) && wish->files_count == 1 &&
-	       wish->options_count == 0 && wish->arguments_count == 0 &&
-	       wish->limits.memory_bytes >= k->warm.limits.memory_bytes;
+	       wish->options_count == 0 && wish->arguments_count == 0 && usual_name(stage) &&
+	       wish->limits.memory_bytes >= k->warm.limits.memory_bytes &&
+	       box_ahead_ready(&k->warm, AHEAD_WAIT_MS) &&
+	       (wish->limits.processes >= k->warm.limits.processes ||
+		group_processes(&k->warm.group) <= wish->limits.processes);
 }
 
 /* How long the keeper may sleep: it looks whether an interpreter can be started as
@@ -517,7 +537,8 @@ static void serve(struct keeper *k, int conn_fd)
 static void check_network(struct keeper *k)
 {
 	struct error err = ERROR_INIT;
-	unsigned boxes = k->warm.slot ? 1 : 0;
+	/* one that was given back may have an interpreter, with a pair of its own */
+	unsigned boxes = k->warm.slot ? 1 + (k->warm.ahead_fd >= 0) : 0;
 
 	if (k->slot.fresh_network)
 		return;

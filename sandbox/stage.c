@@ -177,8 +177,6 @@ static int make_argv(const struct init_job *job)
 
 	if (job->files_count > 0)
 		words.main_file = room.files[0];
-	/* the runner before this one may have made one, for an interpreter that is gone */
-	room.argc = 0;
 	if (language_expand(&job->language->argv[job->stage], &words, room.text,
 			    sizeof room.text, emit, NULL) != 0)
 		return E2BIG;
@@ -295,7 +293,7 @@ static void touch_room(void)
 		*(volatile char *)parts[i] = 0;
 }
 
-int stage_begin(bool first)
+int stage_begin(void)
 {
 	int code;
 
@@ -307,9 +305,7 @@ int stage_begin(bool first)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return errno;
 	setsid();
-	/* of a later runner it was touched, and another one uses it now */
-	if (first)
-		touch_room();
+	touch_room();
 	return chdir(WORK_DIR) < 0 ? errno : 0;
 }
 
@@ -328,9 +324,7 @@ static int prepare(const struct init_job *job, const struct stage_files *files)
 	return place_stdio(files->stdio_fd);
 }
 
-/* Files that do not fit into the disk that was asked for, and words that no exec
- * takes, are the client's; whatever else goes wrong before exec is ours. */
-static bool clients_doing(int code)
+bool stage_clients_doing(int code)
 {
 	return code == ENOSPC || code == EDQUOT || code == EFBIG || code == E2BIG;
 }
@@ -341,7 +335,7 @@ void stage_exec(const struct init_job *job, const struct stage_files *files,
 	int code = prepare(job, files);
 
 	if (code) {
-		ret_start->ours = !clients_doing(code);
+		ret_start->ours = !stage_clients_doing(code);
 		ret_start->code = code;
 		return;
 	}
@@ -401,28 +395,6 @@ int stage_exec_ahead(const struct init_job *job, int library_fd, int sock_fd)
 	if (close_range(3, AHEAD_SOCKET_FD - 1, 0) < 0)
 		return errno;
 	return execute();
-}
-
-/* The interpreter looks at one file of the usual name, which is there and empty. */
-int stage_fill_ahead(const struct init_job *job, int payload_fd)
-{
-	struct bytes name, content;
-	const char *file = job->language->file;
-	int fd, code;
-
-	if ((code = map_payload(job, payload_fd)) || (code = next(&name)) ||
-	    (code = next(&content)))
-		return code;
-	if (name.size != strlen(file) || memcmp(name.data, file, name.size) != 0)
-		return ENOENT;
-	fd = open(file, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	code = io_write_full(fd, content.data, content.size) < 0 ? errno : 0;
-	if (code && ftruncate(fd, 0) < 0)
-		code = errno;
-	close(fd);
-	return code;
 }
 
 /* ---- collect ---- */

@@ -68,7 +68,7 @@ int start_sanitise(struct error *err)
 		const char *keep[] = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
 #ifdef SANDPOOL_FAULTS
 				       "SANDPOOL_TEST_FAIL_STEP", "SANDPOOL_TEST_NO_FILTER",
-				       "SANDPOOL_TEST_AHEAD", "SANDPOOL_TEST_LINGER",
+				       "SANDPOOL_TEST_AHEAD",
 #endif
 		};
 		char *values[ARRAY_LEN(keep)];

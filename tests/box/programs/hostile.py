@@ -120,12 +120,10 @@ if 1 in caught:
 attack(others, (11, 3, 18))
 # These go on until they are killed, after the end of the first one.
 for number in range(2):
-    first = os.getpid()
     if os.fork() == 0:
         os.setsid()
-        me = os.getpid()
         while True:
-            attack([pid for pid in others if pid <= 3 and pid != first], (19, 18, 9))
+            attack([1], (19, 18, 9))
 with open("left", "w") as file:
     file.write(f"{len(caught)}")
 end = sys.stdin.readline().split()

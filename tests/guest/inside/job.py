@@ -22,7 +22,7 @@ from tap import Tap  # noqa: E402
 PATIENCE_S = 60
 SERVICES = ["sandpool-sandboxd.service", "sandpool-fcgi.service"]
 NGINX_FILES = "/usr/share/sandpool/nginx"
-BOX_TEST_LIMIT_S = 600
+BOX_TEST_LIMIT_S = 900
 
 tap = Tap()
 
