@@ -4,7 +4,11 @@
  * that has none, or too few. */
 #include <stddef.h>
 
+#include "common/io.h"
 #include "sandbox/master.h"
+
+#define LONG_MS	100 /* a wait that is worth another image in a busy slot */
+#define SHORT_MS 20  /* the same, where nobody has come at all */
 
 static bool somebody_waits(const struct master *m, unsigned image)
 {
@@ -44,6 +48,32 @@ static unsigned serving(const struct master *m, unsigned image)
 	return count;
 }
 
+static bool somebody_came(const struct master *m, unsigned image)
+{
+	unsigned i;
+
+	for (i = 0; i < m->slots; i++)
+		if (m->keepers[i].wanted == image && has_come(m, i))
+			return true;
+	return false;
+}
+
+/* When somebody of this class was accepted last. */
+static uint64_t accepted_ms(const struct master *m, unsigned image)
+{
+	uint64_t last = 0;
+	unsigned i;
+
+	for (i = 0; i < m->slots; i++) {
+		const struct slot_row *row = &m->shared->row[i];
+
+		if (atomic_load(&row->image) == image && atomic_load(&row->accepted) > 0 &&
+		    atomic_load(&row->used_us) / 1000 > last)
+			last = atomic_load(&row->used_us) / 1000;
+	}
+	return last;
+}
+
 static bool has_idle(const struct master *m, unsigned image)
 {
 	unsigned i;
@@ -80,12 +110,32 @@ static int pick_keeper(const struct master *m, unsigned for_image, bool idle_onl
 	return best;
 }
 
+static uint64_t since_ms[WIRE_IMAGES_MAX]; /* somebody waits there; 0: nobody does */
+
+/* Has somebody waited too long for those who serve his class? They may be in a long run,
+ * or be told to come and still be in one elsewhere. */
+static bool waits_too_long(const struct master *m, unsigned image)
+{
+	uint64_t now = clock_ms(), last;
+
+	if (has_idle(m, image) || !somebody_waits(m, image)) {
+		since_ms[image] = 0;
+		return false;
+	}
+	if (!since_ms[image])
+		since_ms[image] = now;
+	last = accepted_ms(m, image);
+	if (last < since_ms[image])
+		last = since_ms[image];
+	return now >= last + (somebody_came(m, image) ? LONG_MS : SHORT_MS);
+}
+
+/* All are busy: one that is told now comes over when it is free. */
 static int whom_to_bring(const struct master *m, unsigned image)
 {
 	int slot = pick_keeper(m, image, true);
 
-	/* all are busy: the next one to be free comes over, if nobody serves it yet */
-	return slot < 0 && serving(m, image) == 0 ? pick_keeper(m, image, false) : slot;
+	return slot < 0 ? pick_keeper(m, image, false) : slot;
 }
 
 void classes_assign(struct master *m, unsigned image)
@@ -96,6 +146,7 @@ void classes_assign(struct master *m, unsigned image)
 		return;
 	herd_serve(m, (unsigned)slot, image);
 	m->next_image = image + 1;
+	since_ms[image] = clock_ms(); /* one after the other */
 }
 
 /* By turns: the one after that which was helped last comes first. */
@@ -108,7 +159,7 @@ unsigned classes_watch(const struct master *m, struct pollfd *p, unsigned *ret_o
 	for (i = 0; i < images && !m->stopping; i++) {
 		unsigned image = (m->next_image + i) % images;
 
-		if (serving(m, image) > 0)
+		if (serving(m, image) > 0 && (images == 1 || !waits_too_long(m, image)))
 			continue;
 		/* a socket on which nothing can be done just now would keep us awake */
 		if (whom_to_bring(m, image) < 0 && somebody_waits(m, image)) {

@@ -71,7 +71,7 @@ void herd_kill(struct master *m);
 
 /* ---- classes.c ---- */
 
-/* Fills p with the sockets of images that nobody serves, says which image each is;
+/* Fills p with the sockets of images that nobody serves, or too few, says which image each is;
  * returns how many. ret_again: there are more, look again soon. */
 unsigned classes_watch(const struct master *m, struct pollfd *p, unsigned *ret_of,
 		       bool *ret_again);

@@ -211,26 +211,51 @@ def shell_on(image, version=""):
     return f'name = "x"; file = "main.sh"; image = "{image}"; run = [ "sh", "%file" ];\n{asked}'
 
 
-def one_slot_for_two_images(fresh, tmp_path, **more):
+def few_slots_for_images(fresh, tmp_path, slots=1, **more):
     small_image(tmp_path / "small")
     for folder in (tmp_path, *tmp_path.parents[:2]):
         os.chmod(folder, 0o755)
-    return fresh({"slots": 1, "images": [f"small={tmp_path}/small"], "queue-max": "10s"},
+    images = [f"{name}={tmp_path}/small" for name in ("small", "third")]
+    return fresh({"slots": slots, "images": images, "queue-max": "10s"},
                  languages={"sh": shell_on("host"), "other": shell_on("small"), **more})
 
 
 def test_one_slot_serves_two_images_by_turns(fresh, tmp_path):
     """Both always have somebody who waits; nobody is refused for that."""
-    pool = one_slot_for_two_images(fresh, tmp_path)
+    pool = few_slots_for_images(fresh, tmp_path)
     for _ in range(20):
         answers = ask_many(pool.port, [{"language": name, "code": f"echo {name}"} for name in ("sh", "other") * 2])
         assert [json.loads(rest).get("stdout") for _, _, rest in answers] == ["sh\n", "other\n"] * 2, answers
 
 
+def test_a_long_run_holds_up_no_other_image(fresh, tmp_path):
+    """One slot is busy for long, the other always in use: that one comes over."""
+    pool = few_slots_for_images(fresh, tmp_path, slots=2, third=shell_on("third"))
+    stop = threading.Event()
+
+    def load():
+        while not stop.is_set():
+            assert pool.run("other", "echo on")["stdout"] == "on\n"
+    with concurrent.futures.ThreadPoolExecutor(3) as many:
+        long = many.submit(pool.run, "sh", "sleep 40", timeout=60)
+        others = [many.submit(load) for _ in range(2)]
+        try:
+            eventually(lambda: slot_pids(pool), what="a program")
+            for number in range(10):
+                for name in ("third", "sh"):
+                    assert pool.run(name, f"echo {number}")["stdout"] == f"{number}\n"
+            assert not long.done()
+        finally:
+            stop.set()
+            for other in others:
+                other.result()
+            pool.stop()
+
+
 def test_asking_for_versions_holds_up_no_request(fresh, tmp_path):
     """There is always a question for the one slot, in another image: requests have it first."""
     slow = {f"slow{number}": shell_on("small", "sleep 2; echo 1.0") for number in range(8)}
-    pool = one_slot_for_two_images(fresh, tmp_path, quick=shell_on("small", "echo 2.5"), **slow)
+    pool = few_slots_for_images(fresh, tmp_path, quick=shell_on("small", "echo 2.5"), **slow)
     for number in range(200):
         assert pool.run("sh", f"echo {number}")["stdout"] == f"{number}\n"
     # and once nobody wants the slot, they are asked
