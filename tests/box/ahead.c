@@ -34,8 +34,7 @@ struct side {
 	char directory[128];
 };
 
-static struct side cold = { .name = "cold", .ids = 0x72000000 },
-		   warm = { .name = "ahead", .ids = 0x72001000, .ahead = true };
+static struct side cold = { .name = "cold" }, warm = { .name = "ahead", .ahead = true };
 static struct language_table *table;
 static const char *languages;
 static char source[400], binary[PATH_MAX];
@@ -478,8 +477,10 @@ static bool at_rest(const struct side *side, const struct service *service, stru
 	struct launch_result result;
 	size_t i;
 
-	if (run_once(side, sh, (struct bytes){ "", 0 }, &usual, &result) != LAUNCH_DONE)
+	if (run_once(side, sh, (struct bytes){ "", 0 }, &usual, &result) != LAUNCH_DONE) {
+		tap_note("sh did not run");
 		return false;
+	}
 	launch_result_free(&result);
 	do {
 		pause_ms(50);
@@ -488,7 +489,11 @@ static bool at_rest(const struct side *side, const struct service *service, stru
 	for (i = 0; i < ret_census->service_count; i++)
 		if (ret_census->service[i].mounts > ret_census->mounts_most)
 			ret_census->mounts_most = ret_census->service[i].mounts;
-	return ret_census->inits == 2 && ret_census->strangers == 0;
+	if (ret_census->inits == 2 && ret_census->strangers == 0)
+		return true;
+	tap_note("in the box there are %zu inits and runners, and %zu others", ret_census->inits,
+		 ret_census->strangers);
+	return false;
 }
 
 static void hostile_case(const char *id, const char *file)
@@ -545,6 +550,9 @@ static bool prepare(struct wire_info *ret_info)
 	}
 	table = language_table_load(languages, false, &err);
 	if (table) {
+		/* apart from those of the harness, and of the same test beside us */
+		cold.ids = 0x72000000u + ((unsigned)(getpid() % 4096) << 12);
+		warm.ids = cold.ids + 128;
 		start_daemon(&cold);
 		start_daemon(&warm);
 		snprintf(run_path, sizeof run_path, "%s/run", warm.directory);

@@ -20,6 +20,9 @@ sub attack {
 		}
 	}
 }
+for my $number (3 .. 2047) {
+	differs("descriptor $number is a socket") if -S "/proc/self/fd/$number";
+}
 attack(grep { $_ != $$ } 1 .. 16);
 for (1, 2) {
 	next if fork;

@@ -9,7 +9,7 @@ for pid in range(1, 17):
             pass
 # The first lines stop whom they can as early as can be: what follows is compiled after that.
 exec(r'''
-import ctypes, errno, platform, resource, sys
+import ctypes, errno, platform, resource, stat, sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 arm = platform.machine() == "aarch64"
@@ -114,6 +114,13 @@ def attack(others, numbers):
             push(pid, number)
 
 
+# The way by which the keeper sent the program: whoever has it could forge the end.
+for number in range(3, 2048):
+    try:
+        if stat.S_ISSOCK(os.fstat(number).st_mode):
+            differs(f"descriptor {number} is a socket")
+    except OSError:
+        pass
 others = [pid for pid in range(1, 17) if pid != me]
 if 1 in caught:
     differs("init was stopped")
