@@ -103,11 +103,13 @@ static int limit_cpu(struct run_group *group, uint64_t percent, struct error *er
 		period_us = LONG_PERIOD_US;
 		quota_us = percent * LONG_PERIOD_US / 100;
 	}
+	if (!group->slot->v2 && group->cpu_period_us != period_us) {
+		if (set_number(dir_fd, "cpu.cfs_period_us", period_us, err) < 0)
+			return -1;
+		group->cpu_period_us = period_us;
+	}
 	if (!group->slot->v2)
-		return set_number(dir_fd, "cpu.cfs_period_us", period_us, err) < 0 ||
-				       set_number(dir_fd, "cpu.cfs_quota_us", quota_us, err) < 0
-			       ? -1
-			       : 0;
+		return set_number(dir_fd, "cpu.cfs_quota_us", quota_us, err);
 	snprintf(text, sizeof text, "%" PRIu64 " %" PRIu64, quota_us, period_us);
 	return set_text(dir_fd, "cpu.max", text, err);
 }
@@ -169,201 +171,9 @@ static const struct counter_file counter_files[COUNTERS] = {
 	[COUNTER_OOM] = { HIER_MEMORY, "memory.oom_control", "memory.events.local" },
 	[COUNTER_CPU] = { HIER_CPUACCT, "cpuacct.usage", "cpu.stat" },
 	[COUNTER_PIDS] = { HIER_PIDS, NULL, "pids.peak" },
+	[COUNTER_ALIVE] = { HIER_PIDS, "pids.current", NULL },
+	[COUNTER_CHARGED] = { HIER_MEMORY, "memory.usage_in_bytes", NULL },
 };
-
-static int open_counters(struct run_group *group, struct error *err)
-{
-	size_t i;
-
-	for (i = 0; i < COUNTERS; i++) {
-		const struct counter_file *c = &counter_files[i];
-		const char *file = group->slot->v2 ? c->v2 : c->v1;
-		/* cpu.stat is in every v2 group, with or without the controller */
-		int dir_fd = group->slot->v2 ? group->dir_fd[0] : dir_of(group, c->hierarchy);
-
-		if (group->counter_fd[i] >= 0 || !file || dir_fd < 0 ||
-		    (group->slot->v2 && group->slot->of[c->hierarchy] < 0 && i != COUNTER_CPU))
-			continue;
-		group->counter_fd[i] = openat(dir_fd, file, O_RDONLY | O_CLOEXEC);
-		if (group->counter_fd[i] < 0 && errno != ENOENT)
-			return error_errno(err, "%s", file);
-	}
-	return 0;
-}
-
-/* ---- v1: what is kept from run to run ---- */
-
-static struct run_group store[GROUPS_AT_ONCE]; /* without what is fresh; slot NULL: empty */
-
-static bool is_fresh(const struct group_slot *slot, unsigned index)
-{
-	return slot->v2 || slot->of[HIER_MEMORY] < 0 || (int)index == slot->of[HIER_MEMORY];
-}
-
-/* Is there anything that can be kept? */
-static bool stores(const struct group_slot *slot)
-{
-	return !is_fresh(slot, 0) || !is_fresh(slot, slot->count - 1);
-}
-
-static const char *name_in(const struct run_group *group, unsigned index)
-{
-	return is_fresh(group->slot, index) ? group->name : group->kept_name;
-}
-
-static struct run_group *find_stored(const struct group_slot *slot)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(store); i++)
-		if (store[i].slot == slot)
-			return &store[i];
-	return NULL;
-}
-
-static void hand_over(struct run_group *from, struct run_group *to)
-{
-	const struct group_slot *slot = to->slot;
-	size_t i;
-
-	for (i = 0; i < slot->count; i++)
-		if (!is_fresh(slot, (unsigned)i)) {
-			to->dir_fd[i] = steal_fd(&from->dir_fd[i]);
-			to->tasks_fd[i] = steal_fd(&from->tasks_fd[i]);
-		}
-	for (i = 0; i < COUNTERS; i++) {
-		int index = slot->of[counter_files[i].hierarchy];
-
-		if (index >= 0 && !is_fresh(slot, (unsigned)index))
-			to->counter_fd[i] = steal_fd(&from->counter_fd[i]);
-	}
-	strcpy(to->kept_name, from->kept_name);
-	to->limits = from->limits;
-	to->limits.memory_bytes = 0; /* is of the group that is fresh */
-	to->limits.cpu_percent = 0;  /* written again, it forgets what was used of it */
-}
-
-static void take_stored(struct run_group *group)
-{
-	struct run_group *from = find_stored(group->slot);
-
-	if (!from)
-		return;
-	hand_over(from, group);
-	from->slot = NULL;
-}
-
-/* Nobody is in it any more: that was proved where memory is counted, since a process is
- * in all hierarchies or in none. */
-static bool put_stored(struct run_group *group)
-{
-	struct run_group *to = find_stored(NULL);
-
-	if (!to || !group->whole || !stores(group->slot))
-		return false;
-	to->slot = group->slot;
-	hand_over(group, to);
-	return true;
-}
-
-static int make_dir(struct run_group *group, unsigned i, struct error *err)
-{
-	const char *name = name_in(group, i);
-
-	if (mkdirat(group->slot->dir_fd[i], name, 0755) < 0)
-		return error_errno(err, "make %s", name);
-	group->dir_fd[i] = openat(group->slot->dir_fd[i], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (group->dir_fd[i] < 0)
-		return error_errno(err, "open %s", name);
-	if (group->slot->v2)
-		return 0;
-	group->tasks_fd[i] = openat(group->dir_fd[i], "tasks", O_WRONLY | O_CLOEXEC);
-	if (group->tasks_fd[i] < 0)
-		return error_errno(err, "open tasks");
-	return 0;
-}
-
-static int make_dirs(struct run_group *group, struct error *err)
-{
-	unsigned i;
-
-	for (i = 0; i < group->slot->count; i++)
-		if (group->dir_fd[i] < 0 && make_dir(group, i, err) < 0)
-			return -1;
-	return 0;
-}
-
-static void close_all(struct run_group *group)
-{
-	size_t i;
-
-	for (i = 0; i < HIER_COUNT; i++) {
-		close_fd(&group->dir_fd[i]);
-		close_fd(&group->tasks_fd[i]);
-	}
-	for (i = 0; i < COUNTERS; i++)
-		close_fd(&group->counter_fd[i]);
-	group->slot = NULL;
-}
-
-int group_make(struct run_group *group, const struct group_slot *slot, uint64_t sequence,
-	       const struct limits *limits, struct error *err)
-{
-	size_t i;
-
-	memset(group, 0, sizeof *group);
-	group->slot = slot;
-	for (i = 0; i < HIER_COUNT; i++)
-		group->dir_fd[i] = group->tasks_fd[i] = -1;
-	for (i = 0; i < COUNTERS; i++)
-		group->counter_fd[i] = -1;
-	snprintf(group->name, sizeof group->name, "r%" PRIu64, sequence);
-	strcpy(group->kept_name, group->name);
-	take_stored(group);
-	if (make_dirs(group, err) < 0 || set_constants(group, err) < 0 ||
-	    group_limit(group, limits, err) < 0 || open_counters(group, err) < 0) {
-		group_remove(group);
-		return error_wrap(err, "control group");
-	}
-	group->whole = true;
-	return 0;
-}
-
-void group_fill_store(const struct group_slot *slot, unsigned wanted, uint64_t *sequence,
-		      const struct limits *limits)
-{
-	struct run_group groups[GROUPS_AT_ONCE];
-	unsigned there = 0, made = 0;
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(store); i++)
-		there += store[i].slot == slot;
-	/* what is stored is taken first */
-	while (stores(slot) && there < wanted && made < wanted &&
-	       group_make(&groups[made], slot, (*sequence)++, limits, NULL) == 0)
-		made++;
-	while (made > 0)
-		group_remove(&groups[--made]);
-}
-
-int group_clone_fd(const struct run_group *group)
-{
-	return group->slot->v2 ? group->dir_fd[0] : -1;
-}
-
-int group_join(struct run_group *group, struct error *err)
-{
-	unsigned i;
-
-	/* "0" through tasks: a single thread that moves itself is exempt from the
-	 * lock that makes every other way wait for an RCU grace period */
-	for (i = 0; i < group->slot->count && !group->slot->v2; i++)
-		if (write(group->tasks_fd[i], "0", 1) != 1)
-			return error_errno(err, "hierarchy %u", i);
-	return 0;
-}
-
-/* ---- reading ---- */
 
 static bool read_counter(const struct run_group *group, enum counter counter, char *text, size_t size)
 {
@@ -394,6 +204,230 @@ static uint64_t keyed(const char *text, const char *key)
 	return 0;
 }
 
+/* Only the kernel's count of its processes proves that a group is empty, short of its
+ * removal. */
+static bool can_keep(const struct group_slot *slot)
+{
+	return !slot->v2 && slot->of[HIER_PIDS] >= 0;
+}
+
+static int open_counters(struct run_group *group, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < COUNTERS; i++) {
+		const struct counter_file *c = &counter_files[i];
+		const char *file = group->slot->v2 ? c->v2 : c->v1;
+		/* cpu.stat is in every v2 group, with or without the controller */
+		int dir_fd = group->slot->v2 ? group->dir_fd[0] : dir_of(group, c->hierarchy);
+		/* to write to v1's peak starts it anew */
+		int flags = i == COUNTER_PEAK && can_keep(group->slot) ? O_RDWR : O_RDONLY;
+
+		if (!file || dir_fd < 0 ||
+		    (group->slot->v2 && group->slot->of[c->hierarchy] < 0 && i != COUNTER_CPU))
+			continue;
+		group->counter_fd[i] = openat(dir_fd, file, flags | O_CLOEXEC);
+		if (group->counter_fd[i] < 0 && errno != ENOENT)
+			return error_errno(err, "%s", file);
+	}
+	return 0;
+}
+
+static void close_all(struct run_group *group)
+{
+	size_t i;
+
+	for (i = 0; i < HIER_COUNT; i++) {
+		close_fd(&group->dir_fd[i]);
+		close_fd(&group->tasks_fd[i]);
+	}
+	for (i = 0; i < COUNTERS; i++)
+		close_fd(&group->counter_fd[i]);
+	group->slot = NULL;
+}
+
+static int remove_dirs(const struct run_group *group)
+{
+	unsigned i;
+	int rc = 0;
+
+	for (i = 0; i < group->slot->count; i++)
+		if (unlinkat(group->slot->dir_fd[i], group->name, AT_REMOVEDIR) < 0 &&
+		    errno != ENOENT)
+			rc = -1;
+	return rc;
+}
+
+/* ---- v1: groups that serve one run after another ---- */
+
+#define CHARGE_BATCH ((uint64_t)1 << 20) /* what the kernel charges ahead, generously */
+
+static struct run_group store[GROUPS_AT_ONCE]; /* slot NULL: empty */
+
+static struct run_group *find_stored(const struct group_slot *slot)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(store); i++)
+		if (store[i].slot == slot)
+			return &store[i];
+	return NULL;
+}
+
+static bool reads_at_most(const struct run_group *group, enum counter counter, uint64_t most)
+{
+	char text[32];
+
+	return read_counter(group, counter, text, sizeof text) &&
+	       strtoull(text, NULL, 10) <= most;
+}
+
+/* What one run left charged shall not be the next one's, but for what the kernel itself
+ * holds back for a while. The peak starts anew; what cannot, is counted from here. */
+static bool start_anew(struct run_group *group)
+{
+	char text[512] = "0";
+
+	if (group->slot->of[HIER_MEMORY] < 0)
+		return true;
+	if (!reads_at_most(group, COUNTER_CHARGED, CHARGE_BATCH) ||
+	    pwrite(group->counter_fd[COUNTER_PEAK], text, 1, 0) != 1 ||
+	    !read_counter(group, COUNTER_OOM, text, sizeof text))
+		return false;
+	group->oom_base = keyed(text, "oom_kill");
+	return true;
+}
+
+/* True: the group is one that served before. */
+static bool take_stored(struct run_group *group)
+{
+	const struct group_slot *slot = group->slot;
+	struct run_group *from;
+
+	while ((from = find_stored(slot)) != NULL) {
+		*group = *from;
+		from->slot = NULL;
+		/* written again, it forgets what was used of it */
+		group->limits.cpu_percent = 0;
+		if (start_anew(group))
+			return true;
+		remove_dirs(group);
+		close_all(group);
+	}
+	return false;
+}
+
+static bool put_stored(const struct run_group *group)
+{
+	struct run_group *to = find_stored(NULL);
+
+	if (!to || !group->whole || !can_keep(group->slot) ||
+	    !reads_at_most(group, COUNTER_ALIVE, 0))
+		return false;
+	*to = *group;
+	return true;
+}
+
+static int make_dir(struct run_group *group, unsigned i, struct error *err)
+{
+	int parent_fd = group->slot->dir_fd[i];
+
+	if (mkdirat(parent_fd, group->name, 0755) < 0)
+		return error_errno(err, "make %s", group->name);
+	group->dir_fd[i] = openat(parent_fd, group->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (group->dir_fd[i] < 0)
+		return error_errno(err, "open %s", group->name);
+	if (group->slot->v2)
+		return 0;
+	group->tasks_fd[i] = openat(group->dir_fd[i], "tasks", O_WRONLY | O_CLOEXEC);
+	if (group->tasks_fd[i] < 0)
+		return error_errno(err, "open tasks");
+	return 0;
+}
+
+static int make_dirs(struct run_group *group, struct error *err)
+{
+	unsigned i;
+
+	for (i = 0; i < group->slot->count; i++)
+		if (make_dir(group, i, err) < 0)
+			return -1;
+	return 0;
+}
+
+static void name_new(struct run_group *group, uint64_t sequence)
+{
+	size_t i;
+
+	for (i = 0; i < HIER_COUNT; i++)
+		group->dir_fd[i] = group->tasks_fd[i] = -1;
+	for (i = 0; i < COUNTERS; i++)
+		group->counter_fd[i] = -1;
+	snprintf(group->name, sizeof group->name, "r%" PRIu64, sequence);
+}
+
+static int make_new(struct run_group *group, const struct group_slot *slot, uint64_t sequence,
+		    struct error *err)
+{
+	memset(group, 0, sizeof *group);
+	group->slot = slot;
+	name_new(group, sequence);
+	if (make_dirs(group, err) < 0 || set_constants(group, err) < 0)
+		return -1;
+	return open_counters(group, err);
+}
+
+int group_make(struct run_group *group, const struct group_slot *slot, uint64_t sequence,
+	       const struct limits *limits, struct error *err)
+{
+	memset(group, 0, sizeof *group);
+	group->slot = slot;
+	if ((!take_stored(group) && make_new(group, slot, sequence, err) < 0) ||
+	    group_limit(group, limits, err) < 0) {
+		group->whole = false;
+		group_remove(group);
+		return error_wrap(err, "control group");
+	}
+	group->whole = true;
+	return 0;
+}
+
+void group_fill_store(const struct group_slot *slot, unsigned wanted, uint64_t *sequence,
+		      const struct limits *limits)
+{
+	struct run_group groups[GROUPS_AT_ONCE];
+	unsigned there = 0, made = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(store); i++)
+		there += store[i].slot == slot;
+	/* what is stored is taken first */
+	while (can_keep(slot) && there < wanted && made < wanted &&
+	       group_make(&groups[made], slot, (*sequence)++, limits, NULL) == 0)
+		made++;
+	while (made > 0)
+		group_remove(&groups[--made]);
+}
+
+int group_clone_fd(const struct run_group *group)
+{
+	return group->slot->v2 ? group->dir_fd[0] : -1;
+}
+
+int group_join(struct run_group *group, struct error *err)
+{
+	unsigned i;
+
+	/* "0" through tasks: a single thread that moves itself is exempt from the
+	 * lock that makes every other way wait for an RCU grace period */
+	for (i = 0; i < group->slot->count && !group->slot->v2; i++)
+		if (write(group->tasks_fd[i], "0", 1) != 1)
+			return error_errno(err, "hierarchy %u", i);
+	return 0;
+}
+
+/* ---- reading ---- */
+
 static uint64_t cpu_total_us(const struct run_group *group, char *text, size_t size)
 {
 	if (!read_counter(group, COUNTER_CPU, text, size))
@@ -420,7 +454,8 @@ bool group_oom(const struct run_group *group)
 {
 	char text[512];
 
-	return read_counter(group, COUNTER_OOM, text, sizeof text) && keyed(text, "oom_kill") > 0;
+	return read_counter(group, COUNTER_OOM, text, sizeof text) &&
+	       keyed(text, "oom_kill") > group->oom_base;
 }
 
 uint64_t group_processes(const struct run_group *group)
@@ -430,13 +465,12 @@ uint64_t group_processes(const struct run_group *group)
 	uint64_t count;
 
 	if (!read_counter(group, COUNTER_PIDS, text, sizeof text) &&
+	    !read_counter(group, COUNTER_ALIVE, text, sizeof text) &&
 	    (dir_fd < 0 || io_read_text_at(dir_fd, "pids.current", text, sizeof text) <= 0))
 		return 0;
 	count = strtoull(text, NULL, 10);
 	return count > 0 ? count - 1 : 0; /* our init */
 }
-
-#define CHARGE_BATCH ((uint64_t)1 << 20) /* what the kernel charges ahead, generously */
 
 /* Was it our own limit? v2 says so. v1's fail counts stay 0 on newer kernels, but
  * who was killed for its own limit has been at it. */
@@ -446,7 +480,7 @@ static void read_oom(const struct run_group *group, struct group_state *state)
 
 	if (!read_counter(group, COUNTER_OOM, text, sizeof text))
 		return;
-	state->oom = keyed(text, "oom_kill") > 0;
+	state->oom = keyed(text, "oom_kill") > group->oom_base;
 	state->oom_ours = state->oom &&
 			  (group->slot->v2 ? keyed(text, "oom") > 0
 					   : state->memory_peak_bytes + CHARGE_BATCH >=
@@ -515,7 +549,7 @@ static bool listed(const pid_t *pids, size_t count, pid_t pid)
 /* To die takes time on the CPU, which those who wait for their quota do not get. */
 static void unleash(const struct run_group *group)
 {
-	if (group && group->slot->enforced & ENFORCED_CPU)
+	if (group->slot->enforced & ENFORCED_CPU)
 		io_write_text_at(dir_of(group, HIER_CPU),
 				 group->slot->v2 ? "cpu.max" : "cpu.cfs_quota_us",
 				 group->slot->v2 ? "max" : "-1");
@@ -526,7 +560,7 @@ static void unleash(const struct run_group *group)
  * signal through the pidfd: it is a process of the group, or one that is gone.
  * What appears meanwhile dies with the pid namespace; this only spares a busy
  * crowd the wait for init's turn on the CPU. */
-static void kill_listed(int dir_fd, pid_t spare_pid, const struct run_group *unleash_group)
+static void kill_listed(int dir_fd, pid_t spare_pid)
 {
 	static pid_t first[KILL_BATCH], second[KILL_BATCH];
 	static int fds[KILL_BATCH];
@@ -538,8 +572,6 @@ static void kill_listed(int dir_fd, pid_t spare_pid, const struct run_group *unl
 				 : -1;
 		held += fds[i] >= 0;
 	}
-	/* init, when it is alone, too: its end frees what the program left in the tmpfs */
-	unleash(unleash_group);
 	if (held == 0)
 		return;
 	still = list_pids(dir_fd, second);
@@ -552,45 +584,47 @@ static void kill_listed(int dir_fd, pid_t spare_pid, const struct run_group *unl
 	}
 }
 
+/* Nobody but init, if that lives; the usual case, and to list processes is slow. */
+static bool nobody_else(const struct run_group *group, pid_t init_pid)
+{
+	return !group->slot->v2 && reads_at_most(group, COUNTER_ALIVE, init_pid > 0 ? 1 : 0);
+}
+
+#define WHOLE_CPU 100 /* percent */
+
 void group_kill(struct run_group *group, enum group_kill what, pid_t init_pid)
 {
 	unsigned i;
+	bool alone;
 
 	if (!group->slot)
 		return;
-	if (group->slot->v2)
+	alone = nobody_else(group, init_pid);
+	/* init, when it is alone, too: its end frees what the program left in the tmpfs */
+	if (!alone || group->limits.cpu_percent < WHOLE_CPU)
 		unleash(group);
+	if (alone)
+		return;
 	if (group->slot->v2 && what == KILL_ALL &&
 	    io_write_text_at(group->dir_fd[0], "cgroup.kill", "1") == 0)
 		return;
 	for (i = 0; i < group->slot->count; i++) {
 		if (group->dir_fd[i] < 0)
 			continue;
-		kill_listed(group->dir_fd[i], init_pid, group);
+		kill_listed(group->dir_fd[i], init_pid);
 		break; /* all hierarchies hold the same processes */
 	}
-}
-
-static int remove_dirs(const struct run_group *group, bool fresh)
-{
-	unsigned i;
-	int rc = 0;
-
-	for (i = 0; i < group->slot->count; i++)
-		if (is_fresh(group->slot, i) == fresh &&
-		    unlinkat(group->slot->dir_fd[i], name_in(group, i), AT_REMOVEDIR) < 0 &&
-		    errno != ENOENT)
-			rc = -1;
-	return rc;
 }
 
 int group_remove(struct run_group *group)
 {
 	if (!group->slot)
 		return 0;
-	if (remove_dirs(group, true) < 0)
-		return -1;
-	if (!put_stored(group) && remove_dirs(group, false) < 0)
+	if (put_stored(group)) {
+		group->slot = NULL;
+		return 0;
+	}
+	if (remove_dirs(group) < 0)
 		return -1;
 	close_all(group);
 	return 0;
@@ -609,7 +643,7 @@ static int sweep_one(int parent_fd, const char *name)
 		if (io_write_text_at(fd, "cgroup.freeze", "0") < 0)
 			io_write_text_at(fd, "freezer.state", "THAWED");
 		if (io_write_text_at(fd, "cgroup.kill", "1") < 0)
-			kill_listed(fd, 0, NULL);
+			kill_listed(fd, 0);
 		if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 			return 0;
 		poll(NULL, 0, tries < 20 ? 1 : 20);

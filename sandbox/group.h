@@ -2,9 +2,10 @@
 /* The control group of one run: made, limited, read, killed and removed by plain
  * files below directories that were opened before. libcgroup's calls cost
  * milliseconds, so it makes only what lives long: see cgroup.h.
- * On v2 every run has a fresh group. On v1 it has a fresh one where memory is counted,
- * because what a run leaves charged must not be the next one's; the other hierarchies
- * count nothing that stays, so there a slot's groups serve one run after another.
+ * On v2 every run has a fresh group. On v1 a slot's groups serve one run after another:
+ * there every counter can start anew, and to make and remove a group in each hierarchy is
+ * a large part of what a run costs. One in which more than a little stays charged is
+ * removed, because what a run leaves must not be the next one's.
  * Runs as: root (the keeper); group_join() in the box's child. */
 #ifndef SANDPOOL_GROUP_H
 #define SANDPOOL_GROUP_H
@@ -28,18 +29,27 @@ struct group_slot {
 	int of[HIER_COUNT];        /* which of them holds a hierarchy; -1: missing */
 };
 
-enum counter { COUNTER_PEAK, COUNTER_OOM, COUNTER_CPU, COUNTER_PIDS, COUNTERS };
+enum counter {
+	COUNTER_PEAK,
+	COUNTER_OOM,
+	COUNTER_CPU,
+	COUNTER_PIDS,
+	COUNTER_ALIVE,   /* v1: processes now */
+	COUNTER_CHARGED, /* v1: memory now */
+	COUNTERS
+};
 
 struct run_group {
 	const struct group_slot *slot;
-	char name[24];            /* where memory is counted; everywhere when fresh */
-	char kept_name[24];       /* in the other hierarchies */
+	char name[24];
 	bool whole;               /* made without a failure */
 	int dir_fd[HIER_COUNT];   /* by the slot's order */
 	int tasks_fd[HIER_COUNT]; /* v1 */
 	int counter_fd[COUNTERS]; /* -1: this kernel has it not */
 	struct limits limits;     /* as written and read back */
-	uint64_t cpu_base_us;     /* used by our own set-up before the program */
+	uint64_t cpu_period_us;   /* the same; v1 */
+	uint64_t cpu_base_us;     /* used by earlier runs, and by our own set-up */
+	uint64_t oom_base;        /* killed in earlier runs */
 };
 #define GROUP_INIT { .slot = NULL }
 
@@ -84,8 +94,8 @@ uint64_t group_processes(const struct run_group *group);
 enum group_kill { KILL_OTHERS, KILL_ALL };
 void group_kill(struct run_group *group, enum group_kill what, pid_t init_pid);
 
-/* Removes it, or keeps parts of it for the next run, if it is empty; -1 with EBUSY while
- * it is not. Closes everything only when it is gone. */
+/* Keeps it for the next run or removes it, if it is empty; -1 with EBUSY while it is
+ * not. */
 int group_remove(struct run_group *group);
 
 /* Kills and removes every group below dir_fd: what a crash left behind. 0 when

@@ -22,7 +22,7 @@ static const struct {
 	{ "164e", "from a run to the next in one slot", "no bit passes" },
 	{ "164f", "locks of a killed run in the same slot", "free" },
 	{ "164g", "namespaces of two runs in one slot", "new ones, but for net, user and uts" },
-	{ "164h", "counters of the run after a large one", "start at nothing" },
+	{ "164h", "counters of the runs after large ones", "start at nothing" },
 };
 #define NAME(i) rows[i].number, rows[i].name
 
@@ -194,32 +194,45 @@ static void fresh_namespaces(const struct service *service)
 	tap_ok(good, "%s %s", NAME(4));
 }
 
+/* What each of these leaves behind, the runs after it must not see: pages of a file that
+ * stay in the cache, a kill for memory, time. More of them than a slot has groups. */
 static void fresh_counters(const struct service *service)
 {
-	const struct request large = { .arguments = "64 209715200",
-				       .limits = { .memory_bytes = 256 * MIB } };
-	const struct request spin = { .arguments = "70", .limits = { .cpu_ms = 300 } };
+	static const struct request before[] = {
+		{ .arguments = "64 209715200", .limits = { .memory_bytes = 256 * MIB } },
+		{ .arguments = "70", .limits = { .cpu_ms = 300 } },
+		{ .arguments = "62", .limits = { .memory_bytes = 256 * MIB } },
+		{ .arguments = "58", .limits = { .memory_bytes = 16 * MIB } },
+	};
 	const struct request small = { .arguments = "print" };
-	const struct request *const requests[] = { &large, &spin, &small };
-	struct usage usage = { 0 };
+	bool good = true;
 	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(requests); i++) {
+	for (i = 0; i < 5 * ARRAY_LEN(before) && good; i++) {
 		struct outcome outcome;
+		const struct usage *usage = &outcome.result.verdict.usage;
 
-		box_run(service, requests[i], &outcome);
-		usage = outcome.result.verdict.usage;
+		if (i % 5 == 0) {
+			box_run(service, &before[i / 5], &outcome);
+			outcome_done(&outcome);
+		}
+		box_run(service, &small, &outcome);
+		good = ends_in(&outcome, ENDS(SUCCESS)) &&
+		       (usage->memory_peak_bytes == USAGE_UNKNOWN ||
+			usage->memory_peak_bytes < 8 * MIB) &&
+		       usage->cpu_us < 200000 &&
+		       (usage->processes_peak == USAGE_UNKNOWN || usage->processes_peak < 8);
+		if (!good)
+			tap_note("run %zu after hostile %s: %s, peak %llu bytes, %llu us, "
+				 "%llu processes",
+				 i % 5 + 1, before[i / 5].arguments,
+				 job_status_name(outcome.status),
+				 (unsigned long long)usage->memory_peak_bytes,
+				 (unsigned long long)usage->cpu_us,
+				 (unsigned long long)usage->processes_peak);
 		outcome_done(&outcome);
 	}
-	if (!tap_ok((usage.memory_peak_bytes == USAGE_UNKNOWN ||
-		     usage.memory_peak_bytes < 32 * MIB) &&
-			    usage.cpu_us < 200000 &&
-			    (usage.processes_peak == USAGE_UNKNOWN || usage.processes_peak < 8),
-		    "%s %s", NAME(5)))
-		tap_note("peak %llu bytes, %llu us, %llu processes",
-			 (unsigned long long)usage.memory_peak_bytes,
-			 (unsigned long long)usage.cpu_us,
-			 (unsigned long long)usage.processes_peak);
+	tap_ok(good, "%s %s", NAME(5));
 }
 
 int main(int argc, char **argv)
