@@ -72,6 +72,7 @@ static void undo_parts(struct box *box)
 int box_start(struct box *box, struct slot *slot, enum box_kind kind,
 	      const struct limits *limits, struct error *err)
 {
+	struct setup setup;
 	int pair[2];
 
 	memset(box, 0, sizeof *box);
@@ -88,23 +89,22 @@ int box_start(struct box *box, struct slot *slot, enum box_kind kind,
 		undo_parts(box);
 		return -1;
 	}
+	setup = (struct setup){
+		.group = &box->group,
+		.filter = &slot->filter,
+		.sock_fd = pair[1],
+		.proc_fd = slot->proc_fd,
+		.user_ns_fd = slot->user_ns_fd,
+		.scratch_fd = kind == BOX_KEEPS_TREE ? -1 : box->scratch_fd,
+		.layers = slot->layers,
+		.binds_usr = slot->binds_usr,
+		.on_tree = kind == BOX_ON_TREE,
+		.strict_speculation = slot->strict_speculation,
+	};
+	mount_plan_root(&setup);
 	box->init_pid = clone_init(box);
-	if (box->init_pid == 0) {
-		struct setup setup = {
-			.group = &box->group,
-			.filter = &slot->filter,
-			.sock_fd = pair[1],
-			.proc_fd = slot->proc_fd,
-			.user_ns_fd = slot->user_ns_fd,
-			.scratch_fd = kind == BOX_KEEPS_TREE ? -1 : box->scratch_fd,
-			.layers = slot->layers,
-			.binds_usr = slot->binds_usr,
-			.on_tree = kind == BOX_ON_TREE,
-			.strict_speculation = slot->strict_speculation,
-		};
-
+	if (box->init_pid == 0)
 		setup_run(&setup);
-	}
 	close(pair[1]);
 	if (box->init_pid < 0) {
 		error_errno(err, "make a box: clone");

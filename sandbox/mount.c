@@ -270,25 +270,34 @@ int mount_scratch(struct setup *s, struct error *err)
 	return s->scratch_fd < 0 ? 0 : attach(s->scratch_fd, WORLD_SCRATCH, err);
 }
 
-int mount_root(struct setup *s, struct error *err)
+/* A box whose tree will be frozen has its tmpfs at WORLD_TREE. */
+static const char *scratch_place(const struct setup *s)
 {
-	/* a box whose tree will be frozen has its tmpfs at WORLD_TREE */
-	const char *place = s->scratch_fd < 0 ? WORLD_TREE : WORLD_SCRATCH;
-	char options[512];
+	return s->scratch_fd < 0 ? WORLD_TREE : WORLD_SCRATCH;
+}
+
+void mount_plan_root(struct setup *s)
+{
+	const char *place = scratch_place(s);
+	size_t size = sizeof s->overlay;
 	int used;
 	unsigned i;
 
-	used = snprintf(options, sizeof options, "lowerdir=%s",
+	used = snprintf(s->overlay, size, "lowerdir=%s",
 			s->on_tree ? WORLD_TREE "/" SCRATCH_UPPER ":" : "");
 	for (i = 0; i < s->layers; i++)
-		used += snprintf(options + used, sizeof options - (size_t)used, "%s" WORLD_LAYER,
+		used += snprintf(s->overlay + used, size - (size_t)used, "%s" WORLD_LAYER,
 				 i ? ":" : "", i);
 	/* relative names, because overlay shows them in the box's mount table */
-	snprintf(options + used, sizeof options - (size_t)used,
+	snprintf(s->overlay + used, size - (size_t)used,
 		 ",upperdir=%s/" SCRATCH_UPPER ",workdir=%s/" SCRATCH_WORK
 		 ",metacopy=off,redirect_dir=off,index=off,xino=off",
 		 place, place);
-	if (mount("overlay", WORLD_ROOT, "overlay", MS_NOSUID | MS_NODEV, options) < 0)
+}
+
+int mount_root(struct setup *s, struct error *err)
+{
+	if (mount("overlay", WORLD_ROOT, "overlay", MS_NOSUID | MS_NODEV, s->overlay) < 0)
 		return error_errno(err, "overlay");
 	return 0;
 }

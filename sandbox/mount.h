@@ -45,6 +45,10 @@ int tree_attach(int scratch_fd, struct error *err);
 int tree_freeze(int scratch_fd, struct error *err);
 void tree_drop(void);
 
+/* Writes down, in the keeper, what mount_root() will ask for: formatting costs a fresh
+ * process several page faults. */
+void mount_plan_root(struct setup *s);
+
 /* ---- steps of setup.c ---- */
 
 int mount_scratch(struct setup *s, struct error *err);

@@ -25,6 +25,7 @@ struct setup {
 	unsigned layers;
 	bool binds_usr, on_tree;
 	bool strict_speculation, fresh_network;
+	char overlay[512]; /* mount options of the root */
 };
 
 /* Never returns: ends in init_main(), or in init_fail() with the step's name. */
