@@ -527,6 +527,7 @@ static bool watch_send(void)
 }
 
 static int watch_fd = -1;
+static char watch_heard[400]; /* the first event of the last that were heard */
 
 static void watch_begin(void)
 {
@@ -540,9 +541,18 @@ static void watch_begin(void)
 
 static bool watch_receive(void)
 {
-	char events[4096];
+	_Alignas(struct inotify_event) char events[4096];
+	const struct inotify_event *first = (const struct inotify_event *)(const void *)events;
+	ssize_t n = read(watch_fd, events, sizeof events);
 
-	return read(watch_fd, events, sizeof events) > 0;
+	if (n < (ssize_t)sizeof *first)
+		return false;
+	/* watches are numbered from 1 */
+	snprintf(watch_heard, sizeof watch_heard, "events %x of %s %.200s", first->mask,
+		 first->wd >= 1 && first->wd <= (int)ARRAY_LEN(watched) ? watched[first->wd - 1]
+									: "all",
+		 first->len ? first->name : "");
+	return true;
 }
 
 static bool lease_send(void)
@@ -630,7 +640,7 @@ static int case_164(char **words)
 			;
 		sleep_ms(20);
 		if (watch_receive())
-			return differs("a bit came by way of a file watch");
+			return differs("a bit came by way of a file watch: %s", watch_heard);
 	}
 	return 0;
 }
