@@ -761,7 +761,7 @@ noreturn void keeper_main(const struct keeper_config *config)
 	k.row = &config->shared->row[config->slot];
 	prctl(PR_SET_NAME, "sandpool-keeper", 0, 0, 0);
 	leave_signals_to_master();
-	memory_keep_from_children();
+	memory_forget_libraries();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		_exit(1);
 	if (keeper_open_slot(config, &k.slot, &k.outside_fd, &k.world_fd, &err) < 0 ||

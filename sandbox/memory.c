@@ -5,7 +5,6 @@
 
 #include <link.h>
 #include <malloc.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,50 +12,93 @@
 
 #include "common/io.h"
 
-/* Whatever is not named here may be called by anybody: a library that was preloaded stands
- * before the C library. */
-static const char *const own_libraries[] = { "libcap.so",   "libcgroup.so",	 "libconfig.so",
-					     "libmd.so",    "libseccomp.so", "libsystemd.so",
-					     "libpthread.so", "libm.so",	 "libnss_" };
+enum fate { STAYS, KEPT_FROM_CHILDREN, UNMAPPED, FATES };
 
-static bool is_own(const char *path)
-{
-	const char *name = strrchr(path, '/');
-	size_t i;
+static const struct {
+	const char *name;
+	enum fate fate;
+} libraries[] = {
+	{ "", STAYS }, /* the program itself */
+	{ "ld-linux", STAYS },
+	{ "libc.so", STAYS },
+	{ "linux-vdso", STAYS },
+	{ "libcap.so", UNMAPPED },
+	{ "libcgroup.so", UNMAPPED },
+	{ "libconfig.so", UNMAPPED },
+	{ "libm.so", UNMAPPED },
+	{ "libmd.so", KEPT_FROM_CHILDREN }, /* the keys of the compile cache */
+	{ "libnss_", UNMAPPED },
+	{ "libpthread.so", UNMAPPED },
+	{ "libseccomp.so", UNMAPPED },
+	{ "libsystemd.so", UNMAPPED },
+};
 
-	name = name ? name + 1 : path;
-	for (i = 0; i < ARRAY_LEN(own_libraries); i++)
-		if (!strncmp(name, own_libraries[i], strlen(own_libraries[i])))
-			return true;
-	return false;
-}
+struct part {
+	void *start;
+	size_t size;
+};
 
-static void keep_part(const struct dl_phdr_info *object, const ElfW(Phdr) *part)
+/* Gathered first: where the parts of a library are stands in the library. */
+struct parts {
+	size_t count;
+	struct part part[128];
+};
+
+static void gather(struct parts *parts, const struct dl_phdr_info *object)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t start = (object->dlpi_addr + part->p_vaddr) & ~(page - 1);
-	uintptr_t end = (object->dlpi_addr + part->p_vaddr + part->p_memsz + page - 1) & ~(page - 1);
-
-	/* if it cannot be, nothing is lost but time */
-	madvise((void *)start, end - start, MADV_DONTFORK);
-}
-
-static int keep_object(struct dl_phdr_info *object, size_t size, void *data)
-{
 	size_t i;
 
-	(void)size;
-	(void)data;
-	if (!is_own(object->dlpi_name))
-		return 0;
-	for (i = 0; i < object->dlpi_phnum; i++)
-		if (object->dlpi_phdr[i].p_type == PT_LOAD)
-			keep_part(object, &object->dlpi_phdr[i]);
-	return 0;
+	for (i = 0; i < object->dlpi_phnum && parts->count < ARRAY_LEN(parts->part); i++) {
+		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+		uintptr_t start = (object->dlpi_addr + segment->p_vaddr) & ~(page - 1);
+		uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
+
+		if (segment->p_type == PT_LOAD)
+			parts->part[parts->count++] = (struct part){
+				(void *)start, ((end + page - 1) & ~(page - 1)) - start
+			};
+	}
 }
 
-void memory_keep_from_children(void)
+static enum fate fate_of(const char *path)
 {
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(libraries); i++)
+		if (libraries[i].name[0] ? !strncmp(name, libraries[i].name, strlen(libraries[i].name))
+					 : !name[0])
+			return libraries[i].fate;
+	return FATES;
+}
+
+/* Ends with 1 at one that is not in the table: it may have been preloaded, and may call
+ * whichever it likes of the others. */
+static int sort_object(struct dl_phdr_info *object, size_t size, void *data)
+{
+	struct parts *by_fate = data;
+	enum fate fate = fate_of(object->dlpi_name);
+
+	(void)size;
+	if (fate != FATES)
+		gather(&by_fate[fate], object);
+	return fate == FATES;
+}
+
+void memory_forget_libraries(void)
+{
+	static struct parts by_fate[FATES];
+	const struct parts *kept = &by_fate[KEPT_FROM_CHILDREN], *unmapped = &by_fate[UNMAPPED];
+	size_t i;
+
 	malloc_trim(0);
-	dl_iterate_phdr(keep_object, NULL);
+	if (dl_iterate_phdr(sort_object, by_fate) != 0)
+		return;
+	/* if one cannot be, nothing is lost but time */
+	for (i = 0; i < kept->count; i++)
+		madvise(kept->part[i].start, kept->part[i].size, MADV_DONTFORK);
+	for (i = 0; i < unmapped->count; i++)
+		munmap(unmapped->part[i].start, unmapped->part[i].size);
 }

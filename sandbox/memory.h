@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* What a box's first process gets of the keeper's memory: a clone of all of it would cost
- * time for every mapping, and would hold libraries that it never calls. */
+/* What the keeper keeps of the daemon's memory. A box's first process is a clone of it,
+ * which costs time for every mapping; and a parser that is not there cannot be called. */
 #ifndef SANDPOOL_MEMORY_H
 #define SANDPOOL_MEMORY_H
 
-/* From here on children come without the libraries that only the daemon itself calls; and
- * free memory is given back. Runs as: root (the keeper). */
-void memory_keep_from_children(void);
+/* Unmaps the libraries that only the master calls, and gives free memory back. From here
+ * on nothing may run that calls into them: no exit(), no look-up of users.
+ * Runs as: root (the keeper). */
+void memory_forget_libraries(void);
 
 #endif
