@@ -275,6 +275,50 @@ int filter_load(const struct filter *filter, struct error *err)
 	return 0;
 }
 
+static int list_set_up_calls(int *calls, size_t most, size_t *ret_count, struct error *err)
+{
+	const char *list = filter_set_up_calls;
+	char name[CALL_NAME_SIZE];
+	size_t count = 0;
+
+	while (next_call(&list, name)) {
+		int nr = filter_call_number(name);
+
+		if (nr < 0 || count == most)
+			return error_set(err, EINVAL, "%s: no such call, or too many", name);
+		calls[count++] = nr;
+	}
+	*ret_count = count;
+	return 0;
+}
+
+int filter_layers_build(struct filter_layers *ret_layers, unsigned flags, struct error *err)
+{
+	struct filter_layers layers = { .outer = { 0 } };
+	struct filter whole;
+	size_t count = 0;
+	int calls[32];
+
+	if (filter_build(&whole, flags, err) < 0)
+		return -1;
+	if (list_set_up_calls(calls, sizeof calls / sizeof *calls, &count, err) < 0) {
+		filter_free(&whole);
+		return -1;
+	}
+	if (filter_split(&whole, calls, count, &layers.outer, &layers.inner))
+		filter_free(&whole);
+	else
+		layers.inner = whole; /* it is as right without */
+	*ret_layers = layers;
+	return 0;
+}
+
+void filter_layers_free(struct filter_layers *layers)
+{
+	filter_free(&layers->outer);
+	filter_free(&layers->inner);
+}
+
 void filter_free(struct filter *filter)
 {
 	if (!filter)

@@ -3,7 +3,7 @@
  * answer is ENOSYS, which libc and the runtimes read as "an older kernel" and
  * fall back from. The rules, each with its reason, are in filter_table.c.
  *
- * Built once, by whoever starts the keepers; loaded by each box's init. */
+ * Built once, by whoever starts the keepers; loaded by each keeper and each box's init. */
 #ifndef SANDPOOL_FILTER_H
 #define SANDPOOL_FILTER_H
 
@@ -35,6 +35,16 @@ int filter_build(struct filter *ret_filter, unsigned flags, struct error *err);
  * set already, or the caller must hold CAP_SYS_ADMIN. What else is gone afterwards:
  * mounts, host name, bounding set, securebits, speculation control. */
 int filter_load(const struct filter *filter, struct error *err);
+
+/* The same policy in two layers, to be loaded one after the other. The outer one lets the
+ * calls pass that make a box: a keeper is under it from its start, and its boxes inherit
+ * it. What is left to load for each box is a fifth of the whole. An outer layer without
+ * instructions is none: then the inner one is the whole. */
+struct filter_layers {
+	struct filter outer, inner;
+};
+int filter_layers_build(struct filter_layers *ret_layers, unsigned flags, struct error *err);
+void filter_layers_free(struct filter_layers *layers);
 
 void filter_free(struct filter *filter); /* NULL is allowed */
 

@@ -6,7 +6,8 @@
  * (the numbers it compares with), which gives ranges of numbers with the same
  * continuation; copy the continuations, with single-bit tests as one instruction;
  * write a search tree over the ranges in front. Programs are kept as nodes that
- * name their successors, equal nodes once only, and laid out last. */
+ * name their successors, equal nodes once only, and laid out last. To take a filter
+ * apart is to lead some of the numbers elsewhere. */
 #include "sandbox/filter_shrink.h"
 
 #include <linux/filter.h>
@@ -30,6 +31,7 @@ enum {
 
 	PROLOGUE = 2,   /* load and compare the architecture */
 	NODES_MAX = BPF_MAXINSNS,
+	RANGES_MAX = 4 * BPF_MAXINSNS,
 	/* What the accumulator holds: a word of the call's data, or something else. */
 	WORDS = sizeof(struct seccomp_data) / 4,
 	OTHER = WORDS,
@@ -49,15 +51,23 @@ struct range {
 	int node;
 };
 
+/* Numbers that a program lets pass: those in the list, or all others. */
+struct passing {
+	const int *calls;
+	size_t count;
+	bool listed;
+};
+
 struct shrink {
 	const struct sock_filter *in;
 	int in_count;
+	struct passing passing;
 	int start;      /* in in, once the architecture is right */
 	bool failed;
 	int nodes_count, out_count, ranges_count;
 	struct node nodes[NODES_MAX];
 	struct sock_filter out[BPF_MAXINSNS];
-	struct range ranges[2 * BPF_MAXINSNS + 1];
+	struct range ranges[RANGES_MAX];
 	int memo[BPF_MAXINSNS][WORDS + 1]; /* node + 1 for a place and an accumulator */
 };
 
@@ -189,12 +199,22 @@ static bool taken(const struct sock_filter *in, uint32_t value)
 	}
 }
 
+static bool passes(const struct passing *passing, uint32_t number)
+{
+	for (size_t i = 0; i < passing->count; i++)
+		if ((uint32_t)passing->calls[i] == number)
+			return passing->listed;
+	return passing->count > 0 && !passing->listed;
+}
+
 /* Where the program leads this number, of the right architecture. */
 static int node_for_number(struct shrink *s, uint32_t number)
 {
 	int pc = s->start;
 	bool loaded = false;
 
+	if (passes(&s->passing, number))
+		return node(s, RET, SECCOMP_RET_ALLOW, NOTHING, NOTHING);
 	while (pc < s->in_count) {
 		const struct sock_filter *in = &s->in[pc];
 
@@ -220,17 +240,26 @@ static int by_first(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static void list_number(struct shrink *s, uint32_t number)
+{
+	if (s->ranges_count + 2 > (int)RANGES_MAX) {
+		fail(s);
+		return;
+	}
+	s->ranges[s->ranges_count++].first = number;
+	if (number != UINT32_MAX)
+		s->ranges[s->ranges_count++].first = number + 1;
+}
+
 /* The course of the program can change only at the numbers it compares with. */
 static void list_numbers(struct shrink *s)
 {
 	s->ranges[s->ranges_count++].first = 0;
-	for (int pc = PROLOGUE; pc < s->in_count; pc++) {
-		if (!is_condition(s->in[pc].code))
-			continue;
-		s->ranges[s->ranges_count++].first = s->in[pc].k;
-		if (s->in[pc].k != UINT32_MAX)
-			s->ranges[s->ranges_count++].first = s->in[pc].k + 1;
-	}
+	for (int pc = PROLOGUE; pc < s->in_count; pc++)
+		if (is_condition(s->in[pc].code))
+			list_number(s, s->in[pc].k);
+	for (size_t i = 0; i < s->passing.count; i++)
+		list_number(s, (uint32_t)s->passing.calls[i]);
 	qsort(s->ranges, (size_t)s->ranges_count, sizeof *s->ranges, by_first);
 }
 
@@ -347,7 +376,7 @@ static void write_program(struct shrink *s, uint32_t refusal)
 	put(s, LOAD, 0, 0, ARCH);
 }
 
-static bool shrink(struct shrink *s)
+static bool rewrite(struct shrink *s)
 {
 	uint32_t refusal;
 
@@ -356,24 +385,66 @@ static bool shrink(struct shrink *s)
 	find_ranges(s);
 	if (!s->failed)
 		write_program(s, refusal);
-	return !s->failed && s->out_count < s->in_count;
+	return !s->failed;
+}
+
+static struct shrink *begin(const struct filter *filter)
+{
+	struct shrink *s;
+
+	if (filter->count > BPF_MAXINSNS || !(s = calloc(1, sizeof *s)))
+		return NULL;
+	s->in = filter->code;
+	s->in_count = filter->count;
+	return s;
+}
+
+static void copy_out(const struct shrink *s, struct filter *filter)
+{
+	for (int i = 0; i < s->out_count; i++)
+		filter->code[i] = s->out[s->out_count - 1 - i];
+	filter->count = (unsigned short)s->out_count;
 }
 
 bool filter_shrink(struct filter *filter)
 {
-	struct shrink *s;
-	bool shorter;
+	struct shrink *s = begin(filter);
+	bool shorter = s && rewrite(s) && s->out_count < s->in_count;
 
-	if (filter->count > BPF_MAXINSNS || !(s = calloc(1, sizeof *s)))
-		return false;
-	s->in = filter->code;
-	s->in_count = filter->count;
-	shorter = shrink(s);
-	if (shorter) {
-		for (int i = 0; i < s->out_count; i++)
-			filter->code[i] = s->out[s->out_count - 1 - i];
-		filter->count = (unsigned short)s->out_count;
-	}
+	if (shorter)
+		copy_out(s, filter);
 	free(s);
 	return shorter;
+}
+
+static bool make_part(const struct filter *filter, const struct passing *passing,
+		      struct filter *ret_part)
+{
+	struct shrink *s = begin(filter);
+	struct filter part = { .load_flags = filter->load_flags };
+
+	if (s) {
+		s->passing = *passing;
+		if (rewrite(s) && (part.code = calloc((size_t)s->out_count, sizeof *part.code)))
+			copy_out(s, &part);
+	}
+	free(s);
+	*ret_part = part;
+	return part.code != NULL;
+}
+
+bool filter_split(const struct filter *filter, const int *calls, size_t count,
+		  struct filter *ret_outer, struct filter *ret_inner)
+{
+	const struct passing listed = { calls, count, true }, others = { calls, count, false };
+	struct filter outer;
+
+	if (count == 0 || !make_part(filter, &listed, &outer))
+		return false;
+	if (!make_part(filter, &others, ret_inner)) {
+		filter_free(&outer);
+		return false;
+	}
+	*ret_outer = outer;
+	return true;
 }

@@ -453,6 +453,10 @@ const struct filter_rule filter_rules[] = {
 };
 const size_t filter_rules_count = sizeof filter_rules / sizeof *filter_rules;
 
+const char filter_set_up_calls[] =
+	"mount umount2 pivot_root fsopen fsconfig fsmount fspick open_tree move_mount "
+	"mount_setattr unshare setns clone3 prctl seccomp";
+
 const struct filter_number filter_numbers[] = {
 	{ "quotactl_fd", 443 },
 	{ "landlock_create_ruleset", 444 },

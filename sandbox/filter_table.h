@@ -40,6 +40,10 @@ struct filter_rule {
 extern const struct filter_rule filter_rules[];
 extern const size_t filter_rules_count;
 
+/* Calls of the list that the keeper and its boxes need before the program starts, whatever
+ * the rows say of them; all others they do without, see filter_layers_build(). */
+extern const char filter_set_up_calls[];
+
 /* Numbers for names that the oldest supported libseccomp does not know. They
  * are the same on every architecture. */
 struct filter_number {

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -751,6 +752,16 @@ int keeper_open_slot(const struct keeper_config *config, struct slot *ret_slot,
 	return 0;
 }
 
+/* The calls that make a box are still free. */
+static int enter_outer_filter(const struct keeper_config *config, struct error *err)
+{
+#ifdef SANDPOOL_FAULTS
+	if (getenv("SANDPOOL_TEST_NO_FILTER"))
+		return 0;
+#endif
+	return config->outer_filter.count ? filter_load(&config->outer_filter, err) : 0;
+}
+
 noreturn void keeper_main(const struct keeper_config *config)
 {
 	static struct keeper k;
@@ -765,6 +776,7 @@ noreturn void keeper_main(const struct keeper_config *config)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		_exit(1);
 	if (keeper_open_slot(config, &k.slot, &k.outside_fd, &k.world_fd, &err) < 0 ||
+	    enter_outer_filter(config, &err) < 0 ||
 	    renew_network(&k, &err) < 0 || serve_image(&k, config->image, &err) < 0) {
 		complain(&k, "", &err);
 		_exit(1);

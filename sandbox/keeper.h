@@ -20,7 +20,8 @@ struct keeper_config {
 	const struct image_set *images;
 	const int *listen_fds; /* by image */
 	struct peer_policy policy;
-	struct filter filter;
+	struct filter outer_filter; /* for itself; empty: none */
+	struct filter filter;	     /* for its boxes */
 	struct group_slot groups;
 	struct shared *shared;
 	unsigned slot;

@@ -33,7 +33,7 @@ struct master {
 	const char *conf_path;
 	struct generation *now;
 	struct cgroup_tree *cgroups;
-	struct filter filter;
+	struct filter_layers filter;
 	struct shared *shared;
 	struct cache *cache;       /* NULL: none */
 	int ahead_fd;              /* the library; -1: no interpreters ahead */

@@ -219,7 +219,7 @@ static int step_mounts(struct master *m, struct error *err)
 
 static int step_filter(struct master *m, struct error *err)
 {
-	return filter_build(&m->filter, FILTER_DEFAULT, err);
+	return filter_layers_build(&m->filter, FILTER_DEFAULT, err);
 }
 
 static int step_shared(struct master *m, struct error *err)
@@ -296,7 +296,7 @@ void start_undo(struct master *m)
 	unlink(path);
 	generation_unmount(m->now);
 	cgroup_tree_close(m->cgroups);
-	filter_free(&m->filter);
+	filter_layers_free(&m->filter);
 	cache_free(m->cache);
 	generation_free(m->now);
 }

@@ -53,6 +53,28 @@ static const uint64_t junk_patterns[] = {
 	0xffffffff00000000u, 0x0000000100000000u, 0x8000000000000000u, 0xdeadbeef00000000u,
 };
 
+/* What the filters under test were loaded on top of; NULL: nothing. */
+static const struct filter *outer;
+
+/* As the kernel does: of several answers the gravest counts, of equal ones the inner. */
+static bool run_all(const struct filter *filter, const struct seccomp_data *data,
+		    uint32_t *ret_action)
+{
+	uint32_t action, below;
+
+	if (bpf_sim_run(filter->code, filter->count, data, &action) < 0)
+		return false;
+	*ret_action = action;
+	if (!outer)
+		return true;
+	if (bpf_sim_run(outer->code, outer->count, data, &below) < 0)
+		return false;
+	if ((int32_t)(below & SECCOMP_RET_ACTION_FULL) <
+	    (int32_t)(action & SECCOMP_RET_ACTION_FULL))
+		*ret_action = below;
+	return true;
+}
+
 /* What the program answers: FILTER_ALLOW, an errno, KILLED or STRANGE. */
 static int answer_on(const struct filter *filter, uint32_t arch, int nr, const uint64_t *args)
 {
@@ -60,7 +82,7 @@ static int answer_on(const struct filter *filter, uint32_t arch, int nr, const u
 	uint32_t action;
 
 	memcpy(data.args, args, sizeof data.args);
-	if (bpf_sim_run(filter->code, filter->count, &data, &action) < 0)
+	if (!run_all(filter, &data, &action))
 		return STRANGE;
 	switch (action & SECCOMP_RET_ACTION_FULL) {
 	case SECCOMP_RET_ALLOW:
@@ -823,7 +845,8 @@ static int run_under(const struct filter *filter, int (*run)(void))
 
 	if (pid == 0) {
 		prctl(PR_SET_DUMPABLE, 0); /* no core files from those that die */
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || filter_load(filter, NULL) < 0)
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		    (outer && filter_load(outer, NULL) < 0) || filter_load(filter, NULL) < 0)
 			_exit(2);
 		_exit(run() ? 0 : 1);
 	}
@@ -842,6 +865,50 @@ static void test_live(const struct filter *filter)
 				       : status == 0,
 		       "%s (status %#x)", lives[i].name, (unsigned)status);
 	}
+}
+
+/* What makes a box must pass the outer layer, and nothing else that the whole refuses. */
+static void test_outer(const struct filter_layers *layers, const struct filter *whole)
+{
+	static const uint64_t zero[ARGS];
+	const char *list = filter_set_up_calls;
+	size_t more = 0, listed = 0;
+	char name[64];
+
+	while (next_name(&list, name)) {
+		listed++;
+		tap_ok(answer(&layers->outer, filter_call_number(name), zero) == FILTER_ALLOW,
+		       "the outer layer lets %s pass", name);
+	}
+	for (int nr = 0; nr < NUMBERS; nr++)
+		more += answer(&layers->outer, nr, zero) == FILTER_ALLOW &&
+			answer(whole, nr, zero) != FILTER_ALLOW;
+	tap_ok(more <= listed, "and %zu calls in all that the whole filter refuses", more);
+	tap_ok(layers->inner.count < 80 && layers->outer.count < whole->count,
+	       "%u instructions are %u and %u", whole->count, layers->outer.count,
+	       layers->inner.count);
+}
+
+/* Together they are the same policy. */
+static void test_layers(const struct filter *whole)
+{
+	struct filter_layers layers = { 0 };
+	struct error err = ERROR_INIT;
+
+	if (!tap_ok(filter_layers_build(&layers, FILTER_DEFAULT, &err) == 0 &&
+			    layers.outer.count > 0,
+		    "the filter comes apart %s", err.text))
+		return;
+	test_outer(&layers, whole);
+	outer = &layers.outer;
+	test_rows(&layers.inner, FILTER_DEFAULT, "layers");
+	test_numbers(&layers.inner, FILTER_DEFAULT, "layers");
+	test_architectures(&layers.inner, "layers");
+	for (size_t i = 0; i < sizeof threats / sizeof *threats; i++)
+		test_threat(&layers.inner, i);
+	test_live(&layers.inner);
+	outer = NULL;
+	filter_layers_free(&layers);
 }
 
 int main(void)
@@ -877,6 +944,7 @@ int main(void)
 	test_init_needs(&closed);
 	test_families(&closed, &loopback);
 	test_live(&closed);
+	test_layers(&closed);
 	filter_free(&closed);
 	filter_free(&loopback);
 	filter_free(&logged);
