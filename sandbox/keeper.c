@@ -47,7 +47,7 @@ struct keeper {
 	const struct language *warm_ahead; /* whose interpreter was started in it */
 	bool ahead_put_off; /* the machine had other things to do */
 	int outside_fd, world_fd, epoll_fd;
-	int sockets_fd; /* the network namespace's list of local sockets */
+	int sockets_fd; /* how many sockets the network namespace has */
 	unsigned image;
 	int tree_fd; /* the frozen tmpfs of this connection's build; -1: none */
 	int packed_fd; /* the same from the cache: files to write into a plain box */
@@ -79,7 +79,7 @@ static int renew_network(struct keeper *k, struct error *err)
 	if (unshare(CLONE_NEWNET) < 0)
 		return error_errno(err, "network namespace");
 	close_fd(&k->sockets_fd);
-	k->sockets_fd = openat(k->slot.proc_fd, "self/net/unix", O_RDONLY | O_CLOEXEC);
+	k->sockets_fd = openat(k->slot.proc_fd, "self/net/sockstat", O_RDONLY | O_CLOEXEC);
 	if (k->sockets_fd < 0)
 		return error_errno(err, "network namespace: its sockets");
 	return 0;
@@ -89,17 +89,14 @@ static int renew_network(struct keeper *k, struct error *err)
  * ends of each living box's pair. */
 static bool network_clean(const struct keeper *k, unsigned boxes)
 {
-	char text[4096];
-	ssize_t n = pread(k->sockets_fd, text, sizeof text, 0);
-	unsigned lines = 0;
-	ssize_t i;
+	char text[1024];
+	ssize_t n = pread(k->sockets_fd, text, sizeof text - 1, 0);
+	unsigned sockets;
 
-	/* as many as fill all of it are too many */
-	if (n < 0 || n == sizeof text)
+	if (n <= 0)
 		return false;
-	for (i = 0; i < n; i++)
-		lines += text[i] == '\n';
-	return lines <= 1 + 2 * boxes;
+	text[n] = '\0';
+	return sscanf(text, "sockets: used %u", &sockets) == 1 && sockets <= 2 * boxes;
 }
 
 static int start_box(struct keeper *k, struct box *box, enum box_kind kind,
