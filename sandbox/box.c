@@ -52,7 +52,7 @@ static int make_parts(struct box *box, const struct limits *limits, struct error
 	uid_t box_uid = box->slot->first_uid + 1;
 
 	if (group_make(&box->group, &box->slot->groups, box->slot->sequence++, limits, err) < 0 ||
-	    scratch_make(limits->disk_bytes, box_uid, &box->scratch_fd, err) < 0)
+	    scratch_make(limits->disk_bytes, box->slot->folders, box_uid, &box->scratch_fd, err) < 0)
 		return -1;
 	if (box->kind == BOX_KEEPS_TREE && tree_attach(box->scratch_fd, err) < 0)
 		return -1;

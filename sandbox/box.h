@@ -24,6 +24,7 @@ struct slot {
 	bool fresh_network, strict_speculation;
 	uint64_t sequence; /* of its next group */
 	unsigned layers;   /* of the image in the world */
+	unsigned folders;  /* that the image has, see mount.h */
 	bool binds_usr;
 };
 

@@ -178,33 +178,62 @@ static int fs_set(int fs, const char *key, const char *value)
 	return (int)syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0);
 }
 
-static int make_folders(int fd, uid_t box_uid)
-{
-	static const struct {
-		const char *name;
-		mode_t mode;
-		bool box; /* owned by the box user */
-	} folders[] = {
-		{ SCRATCH_UPPER, 0755, false },		{ SCRATCH_WORK, 0700, false },
-		{ SCRATCH_SHM, 01777, false },		{ SCRATCH_UPPER "/box", 0755, true },
-		{ SCRATCH_UPPER "/tmp", 01777, false }, { SCRATCH_UPPER "/proc", 0755, false },
-		{ SCRATCH_UPPER "/dev", 0755, false },
-	};
-	size_t i;
+static const struct {
+	const char *name;
+	mode_t mode;
+	bool box; /* owned by the box user */
+	const char *of_image; /* not made where the image has it */
+} folders[] = {
+	{ SCRATCH_UPPER, 0755, false, NULL },	   { SCRATCH_WORK, 0700, false, NULL },
+	{ SCRATCH_SHM, 01777, false, NULL },	   { SCRATCH_UPPER "/box", 0755, true, NULL },
+	{ SCRATCH_UPPER "/tmp", 01777, false, NULL },
+	{ SCRATCH_UPPER "/proc", 0755, false, "proc" },
+	{ SCRATCH_UPPER "/dev", 0755, false, "dev" },
+};
 
-	for (i = 0; i < ARRAY_LEN(folders); i++) {
-		if (mkdirat(fd, folders[i].name, folders[i].mode) < 0)
-			return -1;
-		if ((folders[i].mode & 07000) && fchmodat(fd, folders[i].name, folders[i].mode, 0) < 0)
-			return -1;
-		if (folders[i].box &&
-		    fchownat(fd, folders[i].name, box_uid, box_uid, AT_SYMLINK_NOFOLLOW) < 0)
-			return -1;
+/* The first layer that has the name decides, and a link is no folder. */
+static bool layers_have(unsigned layers, const char *name)
+{
+	char path[32];
+	struct stat st;
+	unsigned i;
+
+	for (i = 0; i < layers; i++) {
+		snprintf(path, sizeof path, WORLD_LAYER "/%s", i, name);
+		if (lstat(path, &st) == 0)
+			return S_ISDIR(st.st_mode);
 	}
-	return 0;
+	return false;
 }
 
-int scratch_make(uint64_t bytes, uid_t box_uid, int *ret_fd, struct error *err)
+unsigned world_find_folders(unsigned layers)
+{
+	unsigned found = 0, i;
+
+	for (i = 0; i < ARRAY_LEN(folders); i++)
+		if (folders[i].of_image && layers_have(layers, folders[i].of_image))
+			found |= 1u << i;
+	return found;
+}
+
+static int make_folders(int fd, unsigned there, uid_t box_uid)
+{
+	mode_t mask = umask(0);
+	int rc = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(folders) && rc == 0; i++) {
+		if (there >> i & 1)
+			continue;
+		rc = mkdirat(fd, folders[i].name, folders[i].mode);
+		if (rc == 0 && folders[i].box)
+			rc = fchownat(fd, folders[i].name, box_uid, box_uid, AT_SYMLINK_NOFOLLOW);
+	}
+	umask(mask);
+	return rc;
+}
+
+int scratch_make(uint64_t bytes, unsigned there, uid_t box_uid, int *ret_fd, struct error *err)
 {
 	cleanup_close int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
 	cleanup_close int fd = -1;
@@ -220,7 +249,7 @@ int scratch_make(uint64_t bytes, uid_t box_uid, int *ret_fd, struct error *err)
 	fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (fd < 0)
 		return error_errno(err, "mount tmpfs");
-	if (make_folders(fd, box_uid) < 0)
+	if (make_folders(fd, there, box_uid) < 0)
 		return error_errno(err, "folders of the tmpfs");
 	*ret_fd = steal_fd(&fd);
 	return 0;

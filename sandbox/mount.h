@@ -35,9 +35,12 @@ int world_enter(const char *mount_point, int *ret_outside_fd, int *ret_world_fd,
 int world_take_image(int outside_fd, int world_fd, const struct image_set *set,
 		     const struct image *image, struct error *err);
 
-/* A fresh detached tmpfs for one box: size, inodes, and the folders above, the
- * work folder owned by the box user. */
-int scratch_make(uint64_t bytes, uid_t box_uid, int *ret_fd, struct error *err);
+/* Which of the folders that mounts need the image has itself: bits for scratch_make(). */
+unsigned world_find_folders(unsigned layers);
+
+/* A fresh detached tmpfs for one box: size, inodes, and the folders above but for those
+ * that are there, the work folder owned by the box user. */
+int scratch_make(uint64_t bytes, unsigned there, uid_t box_uid, int *ret_fd, struct error *err);
 int scratch_resize(int scratch_fd, uint64_t bytes, struct error *err);
 
 /* Puts it at WORLD_TREE; freezes it once nothing uses it any more; drops it. */
