@@ -222,8 +222,11 @@ static void test_shared_keys(void)
 	pid = fork();
 	if (pid == 0)
 		_exit(look_for_ever(&shared));
-	for (i = 0; waitpid(pid, &status, WNOHANG) == 0; i++)
+	/* often enough to fall into many of the looks, and not so often that none is left alone */
+	for (i = 0; waitpid(pid, &status, WNOHANG) == 0; i++) {
 		keys_shared_put(&shared, i % 2 ? &few : &more);
+		usleep(1);
+	}
 	tap_note("%u changes", i);
 	tap_ok(status == 0 && i > 0, "a change is seen whole or not at all");
 	keys_shared_put(&shared, &more);
