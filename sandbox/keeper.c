@@ -37,7 +37,6 @@
 #define AHEAD_WAIT_MS	100    /* for one that is still on its way */
 #define AHEAD_LOOK_MS	200    /* whether a language is of use by now, or there is time */
 #define PACK_MS		2000   /* to pack a tree for the cache */
-#define SEND_TIMEOUT_S	5
 
 struct keeper {
 	const struct keeper_config *config;
@@ -453,7 +452,6 @@ static bool await_message(int conn_fd)
 
 static void serve(struct keeper *k, int conn_fd)
 {
-	const struct timeval patience = { SEND_TIMEOUT_S, 0 };
 	uint64_t accepted_us = clock_us();
 	struct box ahead = { .slot = NULL };
 	struct error err = ERROR_INIT;
@@ -464,8 +462,7 @@ static void serve(struct keeper *k, int conn_fd)
 		close(conn_fd);
 		return;
 	}
-	setsockopt(conn_fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-	while (await_message(conn_fd)) {
+	for (;;) {
 		struct peer_stage stage;
 		enum wire_refusal reason;
 		enum peer_answer answer;
@@ -473,7 +470,9 @@ static void serve(struct keeper *k, int conn_fd)
 
 		answer = peer_receive(conn_fd, &k->config->policy, k->image,
 				      k->tree_fd >= 0 || k->packed_fd >= 0, &stage, &reason, &err);
-		if (answer == PEER_CLOSED)
+		if (answer == PEER_SILENT && await_message(conn_fd))
+			continue;
+		if (answer == PEER_SILENT || answer == PEER_CLOSED)
 			break;
 		/* it crossed the verdict of the stage that it was for */
 		if (answer == PEER_STOP && ended) {

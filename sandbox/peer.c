@@ -117,6 +117,8 @@ enum peer_answer peer_receive(int conn_fd, const struct peer_policy *policy, uns
 	n = io_recv(conn_fd, &ret_stage->run, sizeof ret_stage->run, fds, &count, MSG_DONTWAIT);
 	if (n == 0)
 		return PEER_CLOSED;
+	if (n < 0 && errno == EAGAIN)
+		return PEER_SILENT;
 	if (n < 0) {
 		error_errno(err, "receive");
 		return errno == ECONNRESET ? PEER_CLOSED : PEER_BROKEN;
@@ -145,13 +147,19 @@ enum peer_answer peer_receive(int conn_fd, const struct peer_policy *policy, uns
 
 /* ---- answers ---- */
 
+/* They are few and small: a peer whose buffer is full of them does not read. */
+static int answer(int conn_fd, const void *message, size_t size)
+{
+	return send(conn_fd, message, size, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size ? 0 : -1;
+}
+
 int peer_send_taken(int conn_fd)
 {
 	struct wire_taken taken;
 
 	memset(&taken, 0, sizeof taken);
 	wire_head_set(&taken.head, WIRE_TAKEN, sizeof taken);
-	return io_send(conn_fd, &taken, sizeof taken, NULL, 0);
+	return answer(conn_fd, &taken, sizeof taken);
 }
 
 int peer_send_refused(int conn_fd, enum wire_refusal reason)
@@ -161,7 +169,7 @@ int peer_send_refused(int conn_fd, enum wire_refusal reason)
 	memset(&refused, 0, sizeof refused);
 	wire_head_set(&refused.head, WIRE_REFUSED, sizeof refused);
 	refused.reason = (uint32_t)reason;
-	return io_send(conn_fd, &refused, sizeof refused, NULL, 0);
+	return answer(conn_fd, &refused, sizeof refused);
 }
 
 int peer_send_verdict(int conn_fd, const struct verdict *verdict)
@@ -179,5 +187,5 @@ int peer_send_verdict(int conn_fd, const struct verdict *verdict)
 	to.ahead = verdict->ahead;
 	to.setup_us = verdict->setup_us;
 	to.usage = verdict->usage;
-	return io_send(conn_fd, &to, sizeof to, NULL, 0);
+	return answer(conn_fd, &to, sizeof to);
 }
