@@ -218,19 +218,20 @@ unsigned world_find_folders(unsigned layers)
 
 static int make_folders(int fd, unsigned there, uid_t box_uid)
 {
-	mode_t mask = umask(0);
-	int rc = 0;
 	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(folders) && rc == 0; i++) {
+	for (i = 0; i < ARRAY_LEN(folders); i++) {
 		if (there >> i & 1)
 			continue;
-		rc = mkdirat(fd, folders[i].name, folders[i].mode);
-		if (rc == 0 && folders[i].box)
-			rc = fchownat(fd, folders[i].name, box_uid, box_uid, AT_SYMLINK_NOFOLLOW);
+		if (mkdirat(fd, folders[i].name, folders[i].mode) < 0)
+			return -1;
+		if ((folders[i].mode & 07000) && fchmodat(fd, folders[i].name, folders[i].mode, 0) < 0)
+			return -1;
+		if (folders[i].box &&
+		    fchownat(fd, folders[i].name, box_uid, box_uid, AT_SYMLINK_NOFOLLOW) < 0)
+			return -1;
 	}
-	umask(mask);
-	return rc;
+	return 0;
 }
 
 int scratch_make(uint64_t bytes, unsigned there, uid_t box_uid, int *ret_fd, struct error *err)
