@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """A whole Sandpool of one's own: sandboxd as root, the pool and nginx as ids that no one has."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -326,6 +327,12 @@ class Stack:
 
     def workers(self):
         return children(self.pid("fcgi"))
+
+    def kill_workers(self):
+        """Every one of them; the one who asks for versions may end by itself meanwhile."""
+        for worker in self.workers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
 
     # ---- asking ----
 

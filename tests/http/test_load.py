@@ -155,8 +155,7 @@ def test_142_a_worker_killed_in_a_stream_ends_the_stream(fresh):
 def test_142_every_worker_killed_again_and_again(fresh):
     pool = fresh()
     for _ in range(3):
-        for worker in pool.workers():
-            os.kill(worker, signal.SIGKILL)
+        pool.kill_workers()
         eventually(lambda: pool.run("sh", "echo back")["stdout"] == "back\n")
     eventually(lambda: all_slots_free(pool))
 

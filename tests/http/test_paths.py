@@ -125,8 +125,7 @@ def test_metrics_outlive_a_worker(fresh):
                    if line.startswith("sandpool_runs_total"))
     before = count()
     assert before >= 5
-    for worker in pool.workers():
-        os.kill(worker, signal.SIGKILL)
+    pool.kill_workers()
     eventually(lambda: count() >= before, what="the same count")
 
 
