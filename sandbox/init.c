@@ -187,7 +187,8 @@ static void collect(void)
 	if (io_recv(keeper_fd, &job, sizeof job, fds, &fds_count, 0) != sizeof job || fds_count != 2)
 		_exit(1);
 	kill_the_rest();
-	pid = fork();
+	/* without the handlers of libraries, which are not there */
+	pid = _Fork();
 	if (pid == 0) {
 		if (stage_become_user() == 0)
 			stage_collect(&job, fds[0], fds[1]);

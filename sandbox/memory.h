@@ -5,7 +5,8 @@
 #define SANDPOOL_MEMORY_H
 
 /* Unmaps the libraries that only the master calls, and gives free memory back. From here
- * on nothing may run that calls into them: no exit(), no look-up of users.
+ * on nothing may run that calls into them: no exit(), no fork() with its handlers, no
+ * look-up of users.
  * Runs as: root (the keeper). */
 void memory_forget_libraries(void);
 
