@@ -4,7 +4,7 @@ import { Compartment, EditorState, Prec } from "@codemirror/state";
 import {
 	EditorView, drawSelection, dropCursor, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers,
 } from "@codemirror/view";
-import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
+import { defaultKeymap, history, historyKeymap, indentWithTab, isolateHistory } from "@codemirror/commands";
 import { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
 import { classHighlighter } from "@lezer/highlight";
@@ -45,12 +45,14 @@ export class Editor {
 		return this.view.state.doc.toString();
 	}
 
-	/* One change, so that undo brings back what was there. */
+	/* One change, and one of its own however soon after another, so that undo brings back
+	 * what was there. */
 	set text(text) {
 		if (text !== this.text)
 			this.view.dispatch({
 				changes: { from: 0, to: this.view.state.doc.length, insert: text },
 				selection: { anchor: 0 },
+				annotations: isolateHistory.of("full"),
 			});
 	}
 
