@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -195,9 +196,20 @@ ssize_t io_recv(int sock_fd, void *data, size_t size, int *fds, size_t *ret_fds_
 	return n;
 }
 
+#define SEAL_TRIES 50
+#define SEAL_MS	   10
+
+/* Busy is a page that the kernel itself holds for a moment, to move it for example. */
 int io_seal(int memfd)
 {
-	return fcntl(memfd, F_ADD_SEALS, ALL_SEALS);
+	int tries, rc;
+
+	for (tries = 0; (rc = fcntl(memfd, F_ADD_SEALS, ALL_SEALS)) < 0; tries++) {
+		if (errno != EBUSY || tries == SEAL_TRIES)
+			break;
+		poll(NULL, 0, SEAL_MS);
+	}
+	return rc;
 }
 
 int io_memfd(const char *name)

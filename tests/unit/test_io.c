@@ -5,10 +5,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/tap.h"
 #include "tests/unit/scratch.h"
@@ -124,6 +127,32 @@ static void check_message(const char *name, size_t size, size_t count, bool want
 	}
 	for (i = 0; i < count; i++)
 		close(fds[i]);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* As long as somebody can write to it, a file cannot be sealed. */
+static void check_busy_seal(void)
+{
+	int fd = io_memfd("busy"), pair[2];
+	char c = 'x';
+	pid_t pid;
+
+	if (ftruncate(fd, 4096) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+		abort();
+	pid = fork();
+	if (pid == 0) {
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (write(pair[1], &c, 1) == 1 && read(pair[1], &c, 1) == 1)
+			usleep(30000);
+		_exit(0);
+	}
+	tap_ok(read(pair[0], &c, 1) == 1 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) < 0 &&
+		       errno == EBUSY && write(pair[0], &c, 1) == 1,
+	       "a file that somebody can write to is busy");
+	tap_ok(io_seal(fd) == 0 && io_is_sealed(fd, NULL), "its seal waits for that one's end");
+	waitpid(pid, NULL, 0);
+	close(fd);
 	close(pair[0]);
 	close(pair[1]);
 }
@@ -339,6 +368,7 @@ int main(void)
 {
 	scratch_open();
 	check_seals();
+	check_busy_seal();
 	check_messages();
 	check_too_many();
 	check_files();
