@@ -19,7 +19,6 @@
 
 #include "common/io.h"
 #include "sandbox/ahead.h"
-#include "sandbox/mount.h"
 #include "sandbox/setup.h"
 
 #ifndef P_PIDFD
@@ -52,7 +51,7 @@ static int make_parts(struct box *box, const struct limits *limits, struct error
 	uid_t box_uid = box->slot->first_uid + 1;
 
 	if (group_make(&box->group, &box->slot->groups, box->slot->sequence++, limits, err) < 0 ||
-	    scratch_make(limits->disk_bytes, box->slot->folders, box_uid, &box->scratch_fd, err) < 0)
+	    scratch_make(limits->disk_bytes, box->kind, box_uid, &box->scratch_fd, err) < 0)
 		return -1;
 	if (box->kind == BOX_KEEPS_TREE && tree_attach(box->scratch_fd, err) < 0)
 		return -1;
@@ -96,12 +95,9 @@ int box_start(struct box *box, struct slot *slot, enum box_kind kind,
 		.proc_fd = slot->proc_fd,
 		.user_ns_fd = slot->user_ns_fd,
 		.scratch_fd = kind == BOX_KEEPS_TREE ? -1 : box->scratch_fd,
-		.layers = slot->layers,
-		.binds_usr = slot->binds_usr,
-		.on_tree = kind == BOX_ON_TREE,
+		.kind = kind,
 		.strict_speculation = slot->strict_speculation,
 	};
-	mount_plan_root(&setup);
 	box->init_pid = clone_init(box);
 	if (box->init_pid == 0)
 		setup_run(&setup);

@@ -13,6 +13,7 @@
 #include "sandbox/filter.h"
 #include "sandbox/group.h"
 #include "sandbox/init.h"
+#include "sandbox/mount.h"
 
 /* What all boxes of a slot share; made once by its keeper. */
 struct slot {
@@ -23,15 +24,6 @@ struct slot {
 	int proc_fd, user_ns_fd;
 	bool fresh_network, strict_speculation;
 	uint64_t sequence; /* of its next group */
-	unsigned layers;   /* of the image in the world */
-	unsigned folders;  /* that the image has, see mount.h */
-	bool binds_usr;
-};
-
-enum box_kind {
-	BOX_PLAIN,
-	BOX_KEEPS_TREE, /* its tmpfs can be frozen afterwards */
-	BOX_ON_TREE,    /* stands on the frozen tree */
 };
 
 struct box {

@@ -572,9 +572,6 @@ static int serve_image(struct keeper *k, unsigned image, struct error *err)
 	end_box(k, &k->warm);
 	if (world_take_image(k->outside_fd, k->world_fd, k->config->images, wanted, err) < 0)
 		return error_wrap(err, "image %s", wanted->name);
-	k->slot.layers = wanted->layers;
-	k->slot.folders = world_find_folders(wanted->layers);
-	k->slot.binds_usr = wanted->binds_usr;
 	close_fd(&k->epoll_fd);
 	k->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (k->epoll_fd < 0)

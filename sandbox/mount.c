@@ -19,6 +19,7 @@
 #include "sandbox/setup.h"
 
 #define SCRATCH_INODES "16384"
+#define OVERLAY_OPTIONS ",metacopy=off,redirect_dir=off,index=off,xino=off"
 
 static const struct {
 	const char *name;
@@ -70,11 +71,34 @@ static int make_devices(struct error *err)
 	return 0;
 }
 
+/* What a box mounts something on, or what an image need not have. The overlay wants two
+ * layers at least: this is one. */
+static int make_base(struct error *err)
+{
+	static const struct {
+		const char *name;
+		mode_t mode;
+	} names[] = {
+		{ WORLD_BASE, 0755 },	     { WORLD_BASE "/box", 0755 },
+		{ WORLD_BASE "/tmp", 01777 }, { WORLD_BASE "/proc", 0755 },
+		{ WORLD_BASE "/dev", 0755 }, { WORLD_BASE "/var", 0755 },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(names); i++)
+		if (mkdir(names[i].name, names[i].mode) < 0 ||
+		    chmod(names[i].name, names[i].mode) < 0)
+			return error_errno(err, "make %s", names[i].name);
+	if (symlink("/tmp", WORLD_BASE "/var/tmp") < 0)
+		return error_errno(err, "make /var/tmp");
+	return 0;
+}
+
 int world_enter(const char *mount_point, int *ret_outside_fd, int *ret_world_fd,
 		struct error *err)
 {
-	static const char *const folders[] = { WORLD_USR,     WORLD_DEV,  WORLD_SCRATCH,
-					       WORLD_TREE,    WORLD_ROOT };
+	static const char *const names[] = { WORLD_ROOT, WORLD_DEV, WORLD_SCRATCH, WORLD_TREE,
+					     WORLD_MERGED };
 	cleanup_close int outside = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	cleanup_close int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char name[16];
@@ -89,15 +113,15 @@ int world_enter(const char *mount_point, int *ret_outside_fd, int *ret_world_fd,
 	if (mount("none", mount_point, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0 ||
 	    chdir(mount_point) < 0)
 		return error_errno(err, "mount at %s", mount_point);
-	for (i = 0; i < ARRAY_LEN(folders); i++)
-		if (mkdir(folders[i], 0755) < 0)
-			return error_errno(err, "make %s", folders[i]);
+	for (i = 0; i < ARRAY_LEN(names); i++)
+		if (mkdir(names[i], 0755) < 0)
+			return error_errno(err, "make %s", names[i]);
 	for (i = 0; i < IMAGE_LAYERS_MAX; i++) {
 		snprintf(name, sizeof name, WORLD_LAYER, i);
 		if (mkdir(name, 0755) < 0)
 			return error_errno(err, "make %s", name);
 	}
-	if (make_devices(err) < 0)
+	if (make_devices(err) < 0 || make_base(err) < 0)
 		return -1;
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return error_errno(err, "leave the old root");
@@ -122,16 +146,50 @@ static int attach(int fd, const char *name, struct error *err)
 	return 0;
 }
 
-static void forget_image(void)
+static int bind_here(const char *source, const char *target, struct error *err)
+{
+	if (mount(source, target, NULL, MS_BIND, NULL) < 0)
+		return error_errno(err, "bind %s", source);
+	return 0;
+}
+
+/* Relative names, because overlay shows them in the box's mount table. */
+static int mount_root(unsigned layers, struct error *err)
+{
+	char options[256];
+	int used = snprintf(options, sizeof options, "lowerdir=" WORLD_BASE);
+	unsigned i;
+
+	for (i = 0; i < layers; i++)
+		used += snprintf(options + used, sizeof options - (size_t)used, ":" WORLD_LAYER, i);
+	snprintf(options + used, sizeof options - (size_t)used, OVERLAY_OPTIONS);
+	if (mount("overlay", WORLD_ROOT, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options) < 0)
+		return error_errno(err, "overlay");
+	return 0;
+}
+
+/* Of clones: the layers', and the last one of /usr, if the image binds it. The overlay
+ * holds the layers itself: what stays is one mount. */
+static int make_root(const struct image *image, const int *fds, struct error *err)
 {
 	char name[16];
 	unsigned i;
+	int rc;
 
-	for (i = 0; i < IMAGE_LAYERS_MAX; i++) {
+	umount2(WORLD_ROOT, MNT_DETACH); /* of an earlier image */
+	for (i = 0; i < image->layers; i++) {
+		snprintf(name, sizeof name, WORLD_LAYER, i);
+		if (attach(fds[i], name, err) < 0)
+			return -1;
+	}
+	rc = mount_root(image->layers, err);
+	for (i = 0; i < image->layers; i++) {
 		snprintf(name, sizeof name, WORLD_LAYER, i);
 		umount2(name, MNT_DETACH);
 	}
-	umount2(WORLD_USR, MNT_DETACH);
+	if (rc == 0 && image->binds_usr)
+		rc = attach(fds[image->layers], WORLD_ROOT "/usr", err);
+	return rc < 0 ? -1 : bind_here(WORLD_DEV, WORLD_ROOT "/dev", err);
 }
 
 int world_take_image(int outside_fd, int world_fd, const struct image_set *set,
@@ -156,18 +214,9 @@ int world_take_image(int outside_fd, int world_fd, const struct image_set *set,
 	if (setns(world_fd, CLONE_NEWNS) < 0)
 		rc = error_errno(err, "return to the keeper's world");
 	if (rc == 0)
-		forget_image();
-	for (i = 0; i < made; i++) {
-		char name[16];
-
-		if (i < image->layers)
-			snprintf(name, sizeof name, WORLD_LAYER, i);
-		else
-			snprintf(name, sizeof name, WORLD_USR);
-		if (rc == 0)
-			rc = attach(fds[i], name, err);
+		rc = make_root(image, fds, err);
+	for (i = 0; i < made; i++)
 		close_fd(&fds[i]);
-	}
 	return rc;
 }
 
@@ -182,46 +231,21 @@ static const struct {
 	const char *name;
 	mode_t mode;
 	bool box; /* owned by the box user */
-	const char *of_image; /* not made where the image has it */
+	bool over_tree; /* only needed there */
 } folders[] = {
-	{ SCRATCH_UPPER, 0755, false, NULL },	   { SCRATCH_WORK, 0700, false, NULL },
-	{ SCRATCH_SHM, 01777, false, NULL },	   { SCRATCH_UPPER "/box", 0755, true, NULL },
-	{ SCRATCH_UPPER "/tmp", 01777, false, NULL },
-	{ SCRATCH_UPPER "/proc", 0755, false, "proc" },
-	{ SCRATCH_UPPER "/dev", 0755, false, "dev" },
+	{ SCRATCH_OWN, 0755, false, false },
+	{ SCRATCH_OWN "/box", 0755, true, false },
+	{ SCRATCH_OWN "/tmp", 01777, false, false },
+	{ SCRATCH_SHM, 01777, false, false },
+	{ SCRATCH_WORK, 0700, false, true },
 };
 
-/* The first layer that has the name decides, and a link is no folder. */
-static bool layers_have(unsigned layers, const char *name)
-{
-	char path[32];
-	struct stat st;
-	unsigned i;
-
-	for (i = 0; i < layers; i++) {
-		snprintf(path, sizeof path, WORLD_LAYER "/%s", i, name);
-		if (lstat(path, &st) == 0)
-			return S_ISDIR(st.st_mode);
-	}
-	return false;
-}
-
-unsigned world_find_folders(unsigned layers)
-{
-	unsigned found = 0, i;
-
-	for (i = 0; i < ARRAY_LEN(folders); i++)
-		if (folders[i].of_image && layers_have(layers, folders[i].of_image))
-			found |= 1u << i;
-	return found;
-}
-
-static int make_folders(int fd, unsigned there, uid_t box_uid)
+static int make_folders(int fd, enum box_kind kind, uid_t box_uid)
 {
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(folders); i++) {
-		if (there >> i & 1)
+		if (folders[i].over_tree && kind != BOX_ON_TREE)
 			continue;
 		if (mkdirat(fd, folders[i].name, folders[i].mode) < 0)
 			return -1;
@@ -234,7 +258,8 @@ static int make_folders(int fd, unsigned there, uid_t box_uid)
 	return 0;
 }
 
-int scratch_make(uint64_t bytes, unsigned there, uid_t box_uid, int *ret_fd, struct error *err)
+int scratch_make(uint64_t bytes, enum box_kind kind, uid_t box_uid, int *ret_fd,
+		 struct error *err)
 {
 	cleanup_close int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
 	cleanup_close int fd = -1;
@@ -250,7 +275,7 @@ int scratch_make(uint64_t bytes, unsigned there, uid_t box_uid, int *ret_fd, str
 	fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (fd < 0)
 		return error_errno(err, "mount tmpfs");
-	if (make_folders(fd, there, box_uid) < 0)
+	if (make_folders(fd, kind, box_uid) < 0)
 		return error_errno(err, "folders of the tmpfs");
 	*ret_fd = steal_fd(&fd);
 	return 0;
@@ -300,62 +325,37 @@ int mount_scratch(struct setup *s, struct error *err)
 	return s->scratch_fd < 0 ? 0 : attach(s->scratch_fd, WORLD_SCRATCH, err);
 }
 
-/* A box whose tree will be frozen has its tmpfs at WORLD_TREE. */
-static const char *scratch_place(const struct setup *s)
+/* The build's folders, and the box's own over them. */
+int mount_over_tree(struct setup *s, struct error *err)
 {
-	return s->scratch_fd < 0 ? WORLD_TREE : WORLD_SCRATCH;
-}
+	static const char options[] = "lowerdir=" WORLD_TREE "/" SCRATCH_OWN
+				      ",upperdir=" WORLD_SCRATCH "/" SCRATCH_OWN
+				      ",workdir=" WORLD_SCRATCH "/" SCRATCH_WORK OVERLAY_OPTIONS;
 
-void mount_plan_root(struct setup *s)
-{
-	const char *place = scratch_place(s);
-	size_t size = sizeof s->overlay;
-	int used;
-	unsigned i;
-
-	used = snprintf(s->overlay, size, "lowerdir=%s",
-			s->on_tree ? WORLD_TREE "/" SCRATCH_UPPER ":" : "");
-	for (i = 0; i < s->layers; i++)
-		used += snprintf(s->overlay + used, size - (size_t)used, "%s" WORLD_LAYER,
-				 i ? ":" : "", i);
-	/* relative names, because overlay shows them in the box's mount table */
-	snprintf(s->overlay + used, size - (size_t)used,
-		 ",upperdir=%s/" SCRATCH_UPPER ",workdir=%s/" SCRATCH_WORK
-		 ",metacopy=off,redirect_dir=off,index=off,xino=off",
-		 place, place);
-}
-
-int mount_root(struct setup *s, struct error *err)
-{
-	if (mount("overlay", WORLD_ROOT, "overlay", MS_NOSUID | MS_NODEV, s->overlay) < 0)
+	if (s->kind == BOX_ON_TREE && mount("overlay", WORLD_MERGED, "overlay",
+					    MS_NOSUID | MS_NODEV, options) < 0)
 		return error_errno(err, "overlay");
 	return 0;
 }
 
-static int bind_here(const char *source, const char *target, struct error *err)
-{
-	if (mount(source, target, NULL, MS_BIND, NULL) < 0)
-		return error_errno(err, "bind %s", source);
-	return 0;
-}
+#define TMPFS_FOLDERS(tmpfs)                                                                    \
+	{                                                                                       \
+		tmpfs "/" SCRATCH_OWN "/box", tmpfs "/" SCRATCH_OWN "/tmp", tmpfs "/" SCRATCH_SHM \
+	}
 
-int mount_usr(struct setup *s, struct error *err)
-{
-	return s->binds_usr ? bind_here(WORLD_USR, WORLD_ROOT "/usr", err) : 0;
-}
+static const struct {
+	const char *box, *tmp, *shm;
+} sources[] = {
+	[BOX_PLAIN] = TMPFS_FOLDERS(WORLD_SCRATCH),
+	[BOX_KEEPS_TREE] = TMPFS_FOLDERS(WORLD_TREE),
+	[BOX_ON_TREE] = { WORLD_MERGED "/box", WORLD_MERGED "/tmp", WORLD_SCRATCH "/" SCRATCH_SHM },
+};
 
-int mount_dev(struct setup *s, struct error *err)
+int mount_own_folders(struct setup *s, struct error *err)
 {
-	(void)s;
-	return bind_here(WORLD_DEV, WORLD_ROOT "/dev", err);
-}
-
-int mount_shm(struct setup *s, struct error *err)
-{
-	const char *source = s->scratch_fd < 0 ? WORLD_TREE "/" SCRATCH_SHM
-					       : WORLD_SCRATCH "/" SCRATCH_SHM;
-
-	if (bind_here(source, WORLD_ROOT "/dev/shm", err) < 0)
+	if (bind_here(sources[s->kind].box, WORLD_ROOT "/box", err) < 0 ||
+	    bind_here(sources[s->kind].tmp, WORLD_ROOT "/tmp", err) < 0 ||
+	    bind_here(sources[s->kind].shm, WORLD_ROOT "/dev/shm", err) < 0)
 		return -1;
 	if (set_flags(WORLD_ROOT "/dev/shm",
 		      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) < 0)

@@ -12,6 +12,7 @@
 #include "common/error.h"
 #include "sandbox/filter.h"
 #include "sandbox/group.h"
+#include "sandbox/mount.h"
 
 /* Everything the steps need; made by the keeper before the clone. */
 struct setup {
@@ -20,12 +21,9 @@ struct setup {
 	int sock_fd;    /* to the keeper */
 	int proc_fd;    /* the host's /proc */
 	int user_ns_fd; /* the slot's user namespace */
-	int scratch_fd; /* a detached tmpfs with the folders of mount.h; -1: it is
-			 * mounted at SCRATCH already */
-	unsigned layers;
-	bool binds_usr, on_tree;
+	int scratch_fd; /* the box's detached tmpfs; -1: it is in the world already */
+	enum box_kind kind;
 	bool strict_speculation, fresh_network;
-	char overlay[512]; /* mount options of the root */
 };
 
 /* Never returns: ends in init_main(), or in init_fail() with the step's name. */

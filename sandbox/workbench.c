@@ -175,9 +175,6 @@ int workbench_take(struct workbench *bench, unsigned image, struct error *err)
 		return -1;
 	if (world_take_image(outside_fd, world_fd, &bench->images, wanted, err) < 0)
 		return -1;
-	bench->slot.layers = wanted->layers;
-	bench->slot.folders = world_find_folders(wanted->layers);
-	bench->slot.binds_usr = wanted->binds_usr;
 	bench->taken = wanted;
 	return 0;
 }

@@ -55,7 +55,8 @@ static int case_21(char **words)
 	static const char *const tree[] = {
 		"/t/hostile", "/etc/passwd", "/etc", "/usr", "/t", "/",
 	};
-	static const char *const ours[] = { "/box/new", "/tmp/new", "/dev/shm/new" };
+	static const char *const ours[] = { "/box/new", "/tmp/new", "/var/tmp/new",
+					    "/dev/shm/new" };
 	size_t i;
 	int fd;
 
