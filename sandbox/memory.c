@@ -38,27 +38,33 @@ struct part {
 	size_t size;
 };
 
-/* Gathered first: where the parts of a library are stands in the library. */
+/* Gathered first: where a library is stands in the library. */
 struct parts {
 	size_t count;
-	struct part part[128];
+	struct part part[32];
 };
 
+/* From its first segment to its last one: the loader has reserved what lies between. */
 static void gather(struct parts *parts, const struct dl_phdr_info *object)
 {
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = UINTPTR_MAX, end = 0;
 	size_t i;
 
-	for (i = 0; i < object->dlpi_phnum && parts->count < ARRAY_LEN(parts->part); i++) {
+	for (i = 0; i < object->dlpi_phnum; i++) {
 		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
-		uintptr_t start = (object->dlpi_addr + segment->p_vaddr) & ~(page - 1);
-		uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
 
-		if (segment->p_type == PT_LOAD)
-			parts->part[parts->count++] = (struct part){
-				(void *)start, ((end + page - 1) & ~(page - 1)) - start
-			};
+		if (segment->p_type != PT_LOAD)
+			continue;
+		if (segment->p_vaddr < start)
+			start = segment->p_vaddr;
+		if (segment->p_vaddr + segment->p_memsz > end)
+			end = segment->p_vaddr + segment->p_memsz;
 	}
+	if (end == 0 || parts->count == ARRAY_LEN(parts->part))
+		return;
+	start = (object->dlpi_addr + start) & ~(page - 1);
+	end = (object->dlpi_addr + end + page - 1) & ~(page - 1);
+	parts->part[parts->count++] = (struct part){ (void *)start, end - start };
 }
 
 static enum fate fate_of(const char *path)

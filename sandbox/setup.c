@@ -86,15 +86,6 @@ static int keep_descriptors(struct setup *s, struct error *err)
 	return 0;
 }
 
-static int new_session(struct setup *s, struct error *err)
-{
-	(void)s;
-	umask(022);
-	if (setsid() < 0)
-		return error_errno(err, "setsid");
-	return 0;
-}
-
 static int first_to_go(struct setup *s, struct error *err)
 {
 	if (io_write_text_at(s->proc_fd, "self/oom_score_adj", "1000") < 0)
@@ -195,7 +186,6 @@ static const struct step {
 	{ "join the control group", join_group },
 	{ "hide the control groups", hide_groups },
 	{ "keep four descriptors", keep_descriptors },
-	{ "new session", new_session },
 	{ "mount the scratch tmpfs", mount_scratch },
 	{ "mount an overlay over the tree", mount_over_tree },
 	{ "mount /box, /tmp and /dev/shm", mount_own_folders },

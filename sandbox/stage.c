@@ -317,9 +317,8 @@ int stage_begin(void)
 	/* the change of user may have undone it, and init's memory is ours until the exec */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return errno;
-	setsid();
 	touch_room();
-	return chdir(WORK_DIR) < 0 ? errno : 0;
+	return setsid() < 0 || chdir(WORK_DIR) < 0 ? errno : 0;
 }
 
 static int prepare(const struct init_job *job, const struct stage_files *files)
