@@ -171,8 +171,9 @@ static const struct counter_file counter_files[COUNTERS] = {
 	[COUNTER_OOM] = { HIER_MEMORY, "memory.oom_control", "memory.events.local" },
 	[COUNTER_CPU] = { HIER_CPUACCT, "cpuacct.usage", "cpu.stat" },
 	[COUNTER_PIDS] = { HIER_PIDS, NULL, "pids.peak" },
-	[COUNTER_ALIVE] = { HIER_PIDS, "pids.current", NULL },
-	[COUNTER_CHARGED] = { HIER_MEMORY, "memory.usage_in_bytes", NULL },
+	[COUNTER_ALIVE] = { HIER_PIDS, "pids.current", "pids.current" },
+	[COUNTER_EVENTS] = { HIER_COUNT, NULL, "cgroup.events" },
+	[COUNTER_CHARGED] = { HIER_MEMORY, "memory.usage_in_bytes", "memory.current" },
 };
 
 static bool read_counter(const struct run_group *group, enum counter counter, char *text, size_t size)
@@ -204,32 +205,50 @@ static uint64_t keyed(const char *text, const char *key)
 	return 0;
 }
 
-/* Only the kernel's count of its processes proves that a group is empty, short of its
- * removal. */
+/* Writing to the peak starts it anew: on v1 always, on v2 since Linux 6.12. */
+static bool peak_starts_anew;
+
+/* Is a group that has served one run as good as new for the next? Only the kernel's own
+ * count of its processes proves that it is empty, short of its removal. */
 static bool can_keep(const struct group_slot *slot)
 {
-	return !slot->v2 && slot->of[HIER_PIDS] >= 0;
+	return (slot->v2 || slot->of[HIER_PIDS] >= 0) &&
+	       (slot->of[HIER_MEMORY] < 0 || peak_starts_anew);
+}
+
+static bool has_counter(const struct group_slot *slot, enum counter counter)
+{
+	const struct counter_file *c = &counter_files[counter];
+
+	if (!slot->v2)
+		return c->v1 && slot->of[c->hierarchy] >= 0;
+	/* these are in every v2 group, with or without controllers */
+	return c->v2 && (counter == COUNTER_CPU || counter == COUNTER_EVENTS ||
+			 slot->of[c->hierarchy] >= 0);
 }
 
 static int open_counters(struct run_group *group, struct error *err)
 {
+	const struct group_slot *slot = group->slot;
 	size_t i;
 
 	for (i = 0; i < COUNTERS; i++) {
 		const struct counter_file *c = &counter_files[i];
-		const char *file = group->slot->v2 ? c->v2 : c->v1;
-		/* cpu.stat is in every v2 group, with or without the controller */
-		int dir_fd = group->slot->v2 ? group->dir_fd[0] : dir_of(group, c->hierarchy);
-		/* to write to v1's peak starts it anew */
-		int flags = i == COUNTER_PEAK && can_keep(group->slot) ? O_RDWR : O_RDONLY;
+		const char *file = slot->v2 ? c->v2 : c->v1;
+		int *fd = &group->counter_fd[i], dir_fd;
 
-		if (!file || dir_fd < 0 ||
-		    (group->slot->v2 && group->slot->of[c->hierarchy] < 0 && i != COUNTER_CPU))
+		if (!has_counter(slot, i))
 			continue;
-		group->counter_fd[i] = openat(dir_fd, file, flags | O_CLOEXEC);
-		if (group->counter_fd[i] < 0 && errno != ENOENT)
+		dir_fd = slot->v2 ? group->dir_fd[0] : dir_of(group, c->hierarchy);
+		if (i == COUNTER_PEAK)
+			*fd = openat(dir_fd, file, O_RDWR | O_CLOEXEC);
+		if (*fd < 0)
+			*fd = openat(dir_fd, file, O_RDONLY | O_CLOEXEC);
+		if (*fd < 0 && errno != ENOENT)
 			return error_errno(err, "%s", file);
 	}
+	if (group->counter_fd[COUNTER_PEAK] >= 0)
+		peak_starts_anew = pwrite(group->counter_fd[COUNTER_PEAK], "0", 1, 0) == 1;
 	return 0;
 }
 
@@ -258,9 +277,10 @@ static int remove_dirs(const struct run_group *group)
 	return rc;
 }
 
-/* ---- v1: groups that serve one run after another ---- */
+/* ---- groups that serve one run after another ---- */
 
 #define CHARGE_BATCH ((uint64_t)1 << 20) /* what the kernel charges ahead, generously */
+#define FEWEST_PROCESSES 2 /* that a group has at a time: init, and the runner */
 
 static struct run_group store[GROUPS_AT_ONCE]; /* slot NULL: empty */
 
@@ -280,6 +300,34 @@ static bool reads_at_most(const struct run_group *group, enum counter counter, u
 
 	return read_counter(group, counter, text, sizeof text) &&
 	       strtoull(text, NULL, 10) <= most;
+}
+
+static bool empty(const struct run_group *group)
+{
+	char text[128];
+
+	if (group->slot->v2 && (!read_counter(group, COUNTER_EVENTS, text, sizeof text) ||
+				!strstr(text, "populated 0\n")))
+		return false;
+	return group->slot->of[HIER_PIDS] < 0 || reads_at_most(group, COUNTER_ALIVE, 0);
+}
+
+/* v2 counts some things for the whole life of a group. So one serves again only if its
+ * run has left them as every box does. */
+static bool left_no_mark(const struct run_group *group)
+{
+	char text[512];
+
+	if (!group->slot->v2)
+		return true;
+	if (group->killed)
+		return false;
+	if (group->counter_fd[COUNTER_OOM] >= 0 &&
+	    (!read_counter(group, COUNTER_OOM, text, sizeof text) || keyed(text, "oom") > 0 ||
+	     keyed(text, "oom_kill") > 0))
+		return false;
+	return group->counter_fd[COUNTER_PIDS] < 0 ||
+	       reads_at_most(group, COUNTER_PIDS, FEWEST_PROCESSES);
 }
 
 /* What one run left charged shall not be the next one's, but for what the kernel itself
@@ -321,8 +369,8 @@ static bool put_stored(const struct run_group *group)
 {
 	struct run_group *to = find_stored(NULL);
 
-	if (!to || !group->whole || !can_keep(group->slot) ||
-	    !reads_at_most(group, COUNTER_ALIVE, 0))
+	if (!to || !group->whole || !can_keep(group->slot) || !empty(group) ||
+	    !left_no_mark(group))
 		return false;
 	*to = *group;
 	return true;
@@ -584,10 +632,15 @@ static void kill_listed(int dir_fd, pid_t spare_pid)
 	}
 }
 
-/* Nobody but init, if that lives; the usual case, and to list processes is slow. */
+/* Nobody but init, if that lives; the usual case. On v1 to list processes is slow. */
 static bool nobody_else(const struct run_group *group, pid_t init_pid)
 {
-	return !group->slot->v2 && reads_at_most(group, COUNTER_ALIVE, init_pid > 0 ? 1 : 0);
+	static pid_t pids[KILL_BATCH];
+	unsigned most = init_pid > 0 ? 1 : 0;
+
+	if (group->counter_fd[COUNTER_ALIVE] >= 0 || !group->slot->v2)
+		return reads_at_most(group, COUNTER_ALIVE, most);
+	return list_pids(group->dir_fd[0], pids) <= most;
 }
 
 #define WHOLE_CPU 100 /* percent */
@@ -606,8 +659,10 @@ void group_kill(struct run_group *group, enum group_kill what, pid_t init_pid)
 	if (alone)
 		return;
 	if (group->slot->v2 && what == KILL_ALL &&
-	    io_write_text_at(group->dir_fd[0], "cgroup.kill", "1") == 0)
+	    io_write_text_at(group->dir_fd[0], "cgroup.kill", "1") == 0) {
+		group->killed = true;
 		return;
+	}
 	for (i = 0; i < group->slot->count; i++) {
 		if (group->dir_fd[i] < 0)
 			continue;

@@ -34,8 +34,9 @@ enum counter {
 	COUNTER_OOM,
 	COUNTER_CPU,
 	COUNTER_PIDS,
-	COUNTER_ALIVE,   /* v1: processes now */
-	COUNTER_CHARGED, /* v1: memory now */
+	COUNTER_ALIVE,   /* processes now */
+	COUNTER_EVENTS,  /* v2: whether there is any */
+	COUNTER_CHARGED, /* memory now */
 	COUNTERS
 };
 
@@ -43,6 +44,7 @@ struct run_group {
 	const struct group_slot *slot;
 	char name[24];
 	bool whole;               /* made without a failure */
+	bool killed;              /* v2: as a whole, and whoever is cloned into it after that */
 	int dir_fd[HIER_COUNT];   /* by the slot's order */
 	int tasks_fd[HIER_COUNT]; /* v1 */
 	int counter_fd[COUNTERS]; /* -1: this kernel has it not */
@@ -57,9 +59,9 @@ struct run_group {
 int group_make(struct run_group *group, const struct group_slot *slot, uint64_t sequence,
 	       const struct limits *limits, struct error *err);
 
-/* So many boxes a slot has at most at a time: one that runs and two made ahead. On v1 it
- * has the groups for them from its start on, and never more. If they cannot be made, the
- * next box will say why. */
+/* So many boxes a slot has at most at a time: one that runs and two made ahead. Where
+ * groups can serve again it has the groups for them from its start on. If they cannot be
+ * made, the next box will say why. */
 #define GROUPS_AT_ONCE 3
 void group_fill_store(const struct group_slot *slot, unsigned wanted, uint64_t *sequence,
 		      const struct limits *limits);
