@@ -6,25 +6,26 @@
  * no privilege and guards nothing: a program that meddles with it meddles with
  * itself. */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "sandbox/ahead.h"
+#include "sandbox/ahead_rooms.h"
 
 #define WORK_DIR "/box/"
 
 extern char **environ;
 
-static char main_file[256];
-static int waiting; /* there is still somebody to wait for */
+static char main_file[256], **command;
+static bool waiting; /* there is still somebody to wait for */
 
 /* Takes a variable out of the environment, and its text out of the memory that
  * /proc shows. */
@@ -43,14 +44,16 @@ static void forget_variable(const char *name)
 		}
 }
 
-__attribute__((constructor)) static void begin(void)
+__attribute__((constructor)) static void begin(int argc, char **argv)
 {
 	const char *name = getenv(AHEAD_VARIABLE);
 
+	(void)argc;
 	if (!name || strlen(name) >= sizeof main_file)
 		return;
 	strcpy(main_file, name);
-	waiting = 1;
+	command = argv;
+	waiting = true;
 	forget_variable(AHEAD_VARIABLE);
 	forget_variable("LD_PRELOAD");
 	close(AHEAD_LIBRARY_FD);
@@ -127,15 +130,15 @@ static int fill(int payload_fd)
 	return code;
 }
 
-/* Says that we are here, and sleeps until there is a program. */
-static void wait_for_program(void)
+void ahead_wait(void)
 {
 	const char ready = AHEAD_READY;
 	int saved = errno, fds[AHEAD_FD_COUNT], i;
 	struct ahead_go go;
 	int32_t code;
 
-	waiting = 0;
+	waiting = false;
+	ahead_node_prepare();
 	if (send(AHEAD_SOCKET_FD, &ready, 1, MSG_NOSIGNAL) != 1 || receive(&go, fds) < 0)
 		_exit(126);
 	code = fill(fds[AHEAD_FD_PAYLOAD]);
@@ -156,14 +159,29 @@ static void wait_for_program(void)
 	errno = saved;
 }
 
-static void before_open(const char *path)
+/* By the name that it was first executed with, which others see as its own. */
+noreturn void ahead_start_anew(void)
 {
-	if (!waiting || !path)
-		return;
-	if (!strcmp(path, main_file) ||
-	    (!strncmp(path, WORK_DIR, strlen(WORK_DIR)) &&
-	     !strcmp(path + strlen(WORK_DIR), main_file)))
-		wait_for_program();
+	execve((const char *)(uintptr_t)getauxval(AT_EXECFN), command, environ);
+	_exit(126);
+}
+
+static bool is_main(const char *path)
+{
+	return path && (!strcmp(path, main_file) ||
+			(!strncmp(path, WORK_DIR, strlen(WORK_DIR)) &&
+			 !strcmp(path + strlen(WORK_DIR), main_file)));
+}
+
+/* Whether it will wait later than at the opening. */
+static bool before_open(const char *path)
+{
+	if (!waiting || !is_main(path))
+		return false;
+	if (ahead_ruby_waits_later())
+		return true;
+	ahead_wait();
+	return false;
 }
 
 /* ---- the ways to open a file ---- */
@@ -173,26 +191,24 @@ static mode_t mode_of(int flags, va_list ap)
 	return flags & (O_CREAT | __O_TMPFILE) ? va_arg(ap, mode_t) : 0;
 }
 
-#define NEXT(name)                                                                              \
-	do {                                                                                    \
-		if (!next)                                                                      \
-			*(void **)&next = dlsym(RTLD_NEXT, #name);                              \
-	} while (0)
-
 #define OPEN(name)                                                                              \
 	int name(const char *path, int flags, ...);                                             \
 	int name(const char *path, int flags, ...)                                              \
 	{                                                                                       \
 		static int (*next)(const char *, int, ...);                                     \
+		bool later = before_open(path);                                                 \
 		mode_t mode;                                                                    \
 		va_list ap;                                                                     \
+		int fd;                                                                         \
                                                                                                 \
 		va_start(ap, flags);                                                            \
 		mode = mode_of(flags, ap);                                                      \
 		va_end(ap);                                                                     \
-		before_open(path);                                                              \
 		NEXT(name);                                                                     \
-		return next(path, flags, mode);                                                 \
+		fd = next(path, flags, mode);                                                   \
+		if (later)                                                                      \
+			ahead_ruby_opened(fd);                                                  \
+		return fd;                                                                      \
 	}
 
 #define OPENAT(name)                                                                            \

@@ -4,9 +4,8 @@
  * there is a program; it runs until it opens the main file, and there the library
  * holds it until the keeper sends the program, the real standard streams and limits.
  * It stands where the program will be, and nobody beside it, so that the figures of
- * the run are those of one that was started for its program. (An interpreter that
- * opens the main file before it loads its own libraries, as Ruby does, gains nothing
- * by that.) */
+ * the run are those of one that was started for its program. (Ruby, which opens the main
+ * file before it loads its own libraries, is held when it parses it: ahead_ruby.c.) */
 #ifndef SANDPOOL_AHEAD_H
 #define SANDPOOL_AHEAD_H
 

@@ -246,6 +246,16 @@ static const struct {
 	  4, 0 },
 	{ "nodejs", "as it is", "0\n", ANY, 0 },
 	{ "php", "alone", "<?php 1;\n", 1, 0 },
+	{ "ruby", "alone", "1\n", 1, 0 },
+	{ "ruby", "started anew, alone", "#!/usr/bin/ruby\n1\n", 1, 0 },
+	{ "ruby", "with three children",
+	  "pids = 3.times.map { fork { sleep } }\n"
+	  "pids.each { |pid| Process.kill(:KILL, pid); Process.wait(pid) }\n",
+	  4, 0 },
+	{ "ruby", "started anew, with three children",
+	  "#!/usr/bin/env ruby\npids = 3.times.map { fork { sleep } }\n"
+	  "pids.each { |pid| Process.kill(:KILL, pid); Process.wait(pid) }\n",
+	  4, 0 },
 };
 
 static void each_crowd(const struct wire_info *info)
@@ -287,6 +297,7 @@ static const struct {
 	{ "nodejs", "console.log(process.argv)\n" },
 	{ "php", "<?php print_r($argv);\n" },
 	{ "perl", "print \"$0 @ARGV\\n\";\n" },
+	{ "ruby", "p $0, ARGV\n" },
 	{ "sh", "echo \"$0\" \"$@\"\n" },
 };
 
@@ -391,7 +402,11 @@ static const struct {
 
 static const struct {
 	const char *id, *file;
-} hostile_programs[] = { { "python3", "hostile.py" }, { "perl", "hostile.pl" } };
+} hostile_programs[] = { { "python3", "hostile.py" },
+		      { "perl", "hostile.pl" },
+		      { "ruby", "hostile.rb" },
+		      { "nodejs", "hostile.js" },
+		      { "php", "hostile.php" } };
 
 /* How the program is told to end, and what must come of it. */
 static const struct hostile_end {
@@ -587,7 +602,7 @@ static bool read_words(int argc, char **argv)
 
 static void same_programs(const struct wire_info *info)
 {
-	static const char *const ids[] = { "python3", "nodejs", "php", "perl" };
+	static const char *const ids[] = { "python3", "nodejs", "php", "perl", "ruby" };
 	size_t i;
 
 	each_crowd(info);
