@@ -19,7 +19,7 @@
 #include "sandbox/setup.h"
 
 #define SCRATCH_INODES "16384"
-#define OVERLAY_OPTIONS ",metacopy=off,redirect_dir=off,index=off,xino=off"
+#define OVERLAY_OPTIONS ",metacopy=off,redirect_dir=nofollow,index=off,xino=off"
 
 static const struct {
 	const char *name;

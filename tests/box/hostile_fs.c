@@ -528,6 +528,9 @@ static int case_34(char **words)
 			differs("mountinfo names %s", *words);
 	if (strstr(text, "dir=/"))
 		differs("mountinfo names a layer by its path");
+	/* without an upper layer "off" would follow what a layer says */
+	if (!strstr(text, "redirect_dir=nofollow"))
+		differs("the root follows redirects");
 	return 0;
 }
 
