@@ -114,15 +114,15 @@ static void latency(void)
 		snprintf(key, sizeof key, "%s_p99_us", names[i]);
 		report(key, m99[i], NULL);
 	}
-	report("warm_p50_ratio", m50[WARM] / m50[BARE], "<= 1.35");
-	report("warm_p99_ratio", m99[WARM] / m99[BARE], "<= 1.8");
-	report("cold_p50_ratio", m50[COLD] / m50[BARE], "<= 3.8");
-	report("cold_p99_ratio", m99[COLD] / m50[BARE], "<= 6");
+	report("warm_p50_ratio", m50[WARM] / m50[BARE], "<= 1.2");
+	report("warm_p99_ratio", m99[WARM] / m99[BARE], "<= 1.5");
+	report("cold_p50_ratio", m50[COLD] / m50[BARE], "<= 3.0");
+	report("cold_p99_ratio", m99[COLD] / m50[BARE], "<= 4.5");
 	report("mixed_p50_ratio", m50[MIXED] / m50[BARE], "<= 2");
 	if (has_bwrap)
-		report("vs_bubblewrap", m50[BWRAP] / m50[WARM], ">= 4.8");
+		report("vs_bubblewrap", m50[BWRAP] / m50[WARM], ">= 5.5");
 	if (has_crun)
-		report("vs_crun_limits", m50[CRUN] / m50[WARM], ">= 18");
+		report("vs_crun_limits", m50[CRUN] / m50[WARM], ">= 22");
 }
 
 /* ---- rate, closed loop ---- */
@@ -181,9 +181,9 @@ static void rates(void)
 	report("rate_v1", median(v1, ROUNDS), NULL);
 	report("rate_v2like", median(v2, ROUNDS), NULL);
 	report("cpu_ms_per_run_v2like", median(cpu2, ROUNDS), NULL);
-	report("rate_ratio", median(v1, ROUNDS) / median(bare_rate, ROUNDS), ">= 0.17");
-	report("rate_ratio_v2like", median(v2, ROUNDS) / median(bare_rate, ROUNDS), ">= 0.22");
-	report("cpu_ms_per_run", median(cpu1, ROUNDS), "<= 2.4");
+	report("rate_ratio", median(v1, ROUNDS) / median(bare_rate, ROUNDS), ">= 0.22");
+	report("rate_ratio_v2like", median(v2, ROUNDS) / median(bare_rate, ROUNDS), ">= 0.33");
+	report("cpu_ms_per_run", median(cpu1, ROUNDS), "<= 1.6");
 }
 
 /* ---- the end of a busy bomb ---- */
