@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -554,6 +555,75 @@ static void only_pidfds(struct trial *t)
 	check(t, calls > 0, "no signal was seen at all");
 }
 
+static unsigned long newest_group;
+
+static int find_newest_group(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	const char *name = path + ftw->base;
+	unsigned long number = type == FTW_D && name[0] == 'r' ? strtoul(name + 1, NULL, 10) : 0;
+
+	(void)st;
+	if (number > newest_group)
+		newest_group = number;
+	return 0;
+}
+
+static unsigned long newest_group_after(const struct service *service, unsigned runs)
+{
+	const struct request request = { .arguments = "print" };
+	static struct census settled;
+	struct outcome outcome;
+	size_t i;
+
+	while (runs-- > 0) {
+		box_run(service, &request, &outcome);
+		outcome_done(&outcome);
+	}
+	census_settled(service, &settled);
+	newest_group = 0;
+	for (i = 0; i < service->groups_count; i++)
+		nftw(service->groups[i], find_newest_group, 16, FTW_PHYS);
+	return newest_group;
+}
+
+/* A peak that cannot be started anew would be the next run's. */
+static bool peak_is_for_life(const struct service *service)
+{
+	char path[PATH_MAX + 16];
+	bool for_life = false;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < service->groups_count; i++) {
+		snprintf(path, sizeof path, "%s/memory.peak", service->groups[i]);
+		if (access(path, F_OK) < 0)
+			continue;
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		for_life = fd < 0 || write(fd, "0", 1) != 1;
+		if (fd >= 0)
+			close(fd);
+	}
+	return for_life;
+}
+
+static void groups_serve_again(struct trial *t)
+{
+	struct service_options options = { .slots = 1 };
+	static struct service service;
+	unsigned long before, after;
+
+	if (!own_service(t, &options, &service))
+		return;
+	before = newest_group_after(&service, 10);
+	after = newest_group_after(&service, 20);
+	check(t, before > 0, "no group is there");
+	if (peak_is_for_life(&service))
+		skip(t, "this kernel keeps the peak of a group for life");
+	else
+		check(t, after == before, "20 runs made %lu new groups", after - before);
+	own_service_done(t, &service);
+}
+
 const struct box_case cases_lifecycle[] = {
 	{ .number = "141",
 	  .name = "the master killed during runs",
@@ -563,6 +633,10 @@ const struct box_case cases_lifecycle[] = {
 	  .name = "groups and sockets of a crash",
 	  .promise = "cleaned at the start",
 	  .run = stale_things },
+	{ .number = "144b",
+	  .name = "groups of runs that left no mark",
+	  .promise = "serve the next ones",
+	  .run = groups_serve_again },
 	{ .number = "145",
 	  .name = "a foreign process planted in the run's groups",
 	  .promise = "killed, never moved",

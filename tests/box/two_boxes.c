@@ -203,6 +203,7 @@ static void fresh_counters(const struct service *service)
 		{ .arguments = "70", .limits = { .cpu_ms = 300 } },
 		{ .arguments = "62", .limits = { .memory_bytes = 256 * MIB } },
 		{ .arguments = "58", .limits = { .memory_bytes = 16 * MIB } },
+		{ .arguments = "39 30", .limits = { .processes = 32, .wall_ms = 300 } },
 	};
 	const struct request small = { .arguments = "print" };
 	bool good = true;
@@ -221,7 +222,7 @@ static void fresh_counters(const struct service *service)
 		       (usage->memory_peak_bytes == USAGE_UNKNOWN ||
 			usage->memory_peak_bytes < 8 * MIB) &&
 		       usage->cpu_us < 200000 &&
-		       (usage->processes_peak == USAGE_UNKNOWN || usage->processes_peak < 8);
+		       (usage->processes_peak == USAGE_UNKNOWN || usage->processes_peak == 1);
 		if (!good)
 			tap_note("run %zu after hostile %s: %s, peak %llu bytes, %llu us, "
 				 "%llu processes",
