@@ -769,7 +769,8 @@ noreturn void keeper_main(const struct keeper_config *config)
 	memory_forget_libraries();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		_exit(1);
-	if (keeper_open_slot(config, &k.slot, &k.outside_fd, &k.world_fd, &err) < 0 ||
+	if (shared_keep_from_children(config->shared, &err) < 0 ||
+	    keeper_open_slot(config, &k.slot, &k.outside_fd, &k.world_fd, &err) < 0 ||
 	    enter_outer_filter(config, &err) < 0 ||
 	    renew_network(&k, &err) < 0 || serve_image(&k, config->image, &err) < 0) {
 		complain(&k, "", &err);

@@ -6,10 +6,14 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
+static size_t size_for(uint32_t slots)
+{
+	return sizeof(struct shared) + slots * sizeof(struct slot_row);
+}
+
 struct shared *shared_make(uint32_t slots, uint64_t budget, struct error *err)
 {
-	size_t size = sizeof(struct shared) + slots * sizeof(struct slot_row);
-	struct shared *shared = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	struct shared *shared = mmap(NULL, size_for(slots), PROT_READ | PROT_WRITE,
 				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (shared == MAP_FAILED) {
@@ -19,6 +23,13 @@ struct shared *shared_make(uint32_t slots, uint64_t budget, struct error *err)
 	shared->slots = slots;
 	shared->budget = budget;
 	return shared;
+}
+
+int shared_keep_from_children(const struct shared *shared, struct error *err)
+{
+	if (madvise((void *)(uintptr_t)shared, size_for(shared->slots), MADV_DONTFORK) < 0)
+		return error_errno(err, "keep the shared memory from boxes");
+	return 0;
 }
 
 bool shared_reserve(struct shared *shared, uint32_t slot, uint64_t bytes)

@@ -37,6 +37,9 @@ struct shared {
 
 struct shared *shared_make(uint32_t slots, uint64_t budget, struct error *err);
 
+/* In a keeper: what it clones from here on has nothing in common with us. */
+int shared_keep_from_children(const struct shared *shared, struct error *err);
+
 /* Grants bytes to a slot while the sum stays within the budget. */
 bool shared_reserve(struct shared *shared, uint32_t slot, uint64_t bytes);
 void shared_release(struct shared *shared, uint32_t slot);

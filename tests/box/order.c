@@ -33,6 +33,7 @@ static const struct {
 	{ "003d", "with every capability of the box's user namespace", "the same" },
 	{ "003e", "owner of the namespaces", "the host's user namespace" },
 	{ "003f", "credentials of the box's init", "SETUID, SETGID and KILL alone" },
+	{ "003g", "memory that init shares with the daemon", "none" },
 };
 
 static const char *const namespaces[] = { "mnt", "pid", "ipc", "uts", "net", "cgroup", "time" };
@@ -195,6 +196,29 @@ static void init_credentials(pid_t program, bool filtered)
 	tap_ok(good, "%s %s", rows[3].number, rows[3].name);
 }
 
+static void init_shares_nothing(pid_t program)
+{
+	const pid_t init = (pid_t)status_field(program, "\nPPid:\t", 10);
+	unsigned maps = 0, shared = 0;
+	char path[32], line[600];
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", init);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof line, file)) {
+		const char *access = strchr(line, ' ');
+
+		maps++;
+		if (access && access[4] == 's') {
+			shared++;
+			tap_note("%.*s", (int)strcspn(line, "\n"), line);
+		}
+	}
+	if (file)
+		fclose(file);
+	tap_ok(maps > 0 && shared == 0, "%s %s", rows[4].number, rows[4].name);
+}
+
 static void with_filter_off(const struct service *service)
 {
 	const struct request request = { .arguments = "order" };
@@ -220,6 +244,7 @@ static void look_into_a_run(const struct service *service, bool filtered)
 	if (tap_ok(pid > 0, "003e a program to look at")) {
 		owners(pid);
 		init_credentials(pid, filtered);
+		init_shares_nothing(pid);
 		with_capabilities(pid);
 	}
 	live_cancel(&live);
