@@ -127,6 +127,7 @@ static int fill(int payload_fd)
 		return errno;
 	code = copy(payload_fd, at + (off_t)sizeof size, size, fd);
 	close(fd);
+	ahead_python_begins(payload_fd, at + (off_t)sizeof size, size);
 	return code;
 }
 
@@ -139,6 +140,7 @@ void ahead_wait(void)
 
 	waiting = false;
 	ahead_node_prepare();
+	ahead_python_prepare();
 	if (send(AHEAD_SOCKET_FD, &ready, 1, MSG_NOSIGNAL) != 1 || receive(&go, fds) < 0)
 		_exit(126);
 	code = fill(fds[AHEAD_FD_PAYLOAD]);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /* Inside the library that waits in an interpreter: ahead.c waits and opens; what is
  * special for one interpreter has a room of its own. A room that does not find its
- * interpreter as it expects it leaves it alone: that one goes without the shortcut.
- * Python has none. A third of its time goes into collections at its end, over objects of
- * its own start; were those frozen before, whatever a program hangs on them, as every
- * global of its main module is, would never be finalized, and its files not be flushed. */
+ * interpreter as it expects it leaves it alone: that one goes without the shortcut. */
 #ifndef SANDPOOL_AHEAD_ROOMS_H
 #define SANDPOOL_AHEAD_ROOMS_H
 
 #include <dlfcn.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdnoreturn.h>
+#include <sys/types.h>
 
 /* What a function that stands before one of the C library goes on with. */
 #define NEXT(name)                                                                              \
@@ -30,6 +29,12 @@ noreturn void ahead_start_anew(void);
 
 /* Node: before it says that it is ready. */
 void ahead_node_prepare(void);
+
+/* Python: the same; and once its program is there. Whether a program is one for which the
+ * collections at the end can be spared. */
+void ahead_python_prepare(void);
+void ahead_python_begins(int fd, off_t offset, size_t size);
+bool ahead_python_harmless(const char *text, size_t size);
 
 /* Ruby: whether it waits later than at the opening; if so, what was opened. */
 bool ahead_ruby_waits_later(void);
