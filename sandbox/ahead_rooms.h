@@ -30,8 +30,8 @@ noreturn void ahead_start_anew(void);
 /* Node: before it says that it is ready. */
 void ahead_node_prepare(void);
 
-/* Python: the same; and once its program is there. Whether a program is one for which the
- * collections at the end can be spared. */
+/* Python: the same; and once its program is there. Whether nothing of a program's end can
+ * be seen. */
 void ahead_python_prepare(void);
 void ahead_python_begins(int fd, off_t offset, size_t size);
 bool ahead_python_harmless(const char *text, size_t size);

@@ -65,6 +65,9 @@ static const struct {
 	{ "\xc3\xa4" "class = 1", true },
 	{ "import sys\nsys.stdout.detach()", false },
 	{ "import sys\nsys.settrace(print)", false },
+	{ "import sys\nsys.exit(3)", false },
+	{ "exit()", false },
+	{ "raise SystemExit", false },
 };
 
 int main(void)
