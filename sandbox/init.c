@@ -190,7 +190,8 @@ static void collect(void)
 	/* without the handlers of libraries, which are not there */
 	pid = _Fork();
 	if (pid == 0) {
-		if (stage_become_user() == 0)
+		/* a terminal's signals are for the keeper's group */
+		if (setsid() >= 0 && stage_become_user() == 0)
 			stage_collect(&job, fds[0], fds[1]);
 		_exit(0);
 	}

@@ -324,6 +324,9 @@ int stage_begin(void)
 {
 	int code;
 
+	/* first: what is sent to the keeper's group is not for us */
+	if (setsid() < 0)
+		return errno;
 	setpriority(PRIO_PROCESS, 0, NICE_LEVEL);
 	code = stage_become_user();
 	if (code)
@@ -333,7 +336,7 @@ int stage_begin(void)
 		return errno;
 	touch_room();
 	rehearse();
-	return setsid() < 0 || chdir(WORK_DIR) < 0 ? errno : 0;
+	return chdir(WORK_DIR) < 0 ? errno : 0;
 }
 
 static int prepare(const struct init_job *job, const struct stage_files *files)
