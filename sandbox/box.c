@@ -78,7 +78,7 @@ int box_start(struct box *box, struct slot *slot, enum box_kind kind,
 	box->slot = slot;
 	box->kind = kind;
 	box->init_pid = -1;
-	box->pid_fd = box->sock_fd = box->scratch_fd = box->ahead_fd = -1;
+	box->pid_fd = box->sock_fd = box->scratch_fd = box->ahead_fd = box->sockets_fd = -1;
 	if (make_parts(box, limits, err) < 0) {
 		undo_parts(box);
 		return error_wrap(err, "make a box");
@@ -264,6 +264,7 @@ int box_finish(struct box *box, int timeout_ms)
 		close_fd(&box->scratch_fd);
 	if (!reaped(box, timeout_ms))
 		return -1;
+	box->left_bytes = group_charged(&box->group);
 	for (tries = 0; group_remove(&box->group) < 0; tries++) {
 		if (tries >= 40)
 			return -1;

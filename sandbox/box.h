@@ -34,9 +34,11 @@ struct box {
 	pid_t init_pid;
 	int pid_fd, sock_fd, scratch_fd;
 	int ahead_fd;     /* to the interpreter that waits in it; -1: none */
+	int sockets_fd;   /* the keeper's; how many are in a network of its own; -1: none */
 	bool ahead_ready; /* it said so */
 	bool ready;  /* init said so */
 	bool killed; /* box_kill() was called */
+	uint64_t left_bytes; /* after its end: still in memory on its account */
 };
 
 /* Clones a box; it sets itself up while we do other things. */

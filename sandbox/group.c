@@ -520,6 +520,13 @@ uint64_t group_processes(const struct run_group *group)
 	return count > 0 ? count - 1 : 0; /* our init */
 }
 
+uint64_t group_charged(const struct run_group *group)
+{
+	char text[32];
+
+	return read_counter(group, COUNTER_CHARGED, text, sizeof text) ? strtoull(text, NULL, 10) : 0;
+}
+
 /* Was it our own limit? v2 says so. v1's fail counts stay 0 on newer kernels, but
  * who was killed for its own limit has been at it. */
 static void read_oom(const struct run_group *group, struct group_state *state)

@@ -91,6 +91,9 @@ bool group_oom(const struct run_group *group);
  * those of now; 0: unknown. */
 uint64_t group_processes(const struct run_group *group);
 
+/* The memory that is its now; 0 where nobody counts it. */
+uint64_t group_charged(const struct run_group *group);
+
 /* SIGKILL to the others beside init, or to everything: then init was signalled already,
  * which on v1 is not done again. */
 enum group_kill { KILL_OTHERS, KILL_ALL };

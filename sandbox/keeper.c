@@ -37,6 +37,8 @@
 #define AHEAD_WAIT_MS	100    /* for one that is still on its way */
 #define AHEAD_LOOK_MS	200    /* whether a language is of use by now, or there is time */
 #define PACK_MS		2000   /* to pack a tree for the cache */
+#define NAMES_BOXES	32     /* before their names are forgotten; or one that left */
+#define NAMES_BYTES	((uint64_t)1 << 20) /* more than this behind */
 
 struct keeper {
 	const struct keeper_config *config;
@@ -47,6 +49,8 @@ struct keeper {
 	bool ahead_put_off; /* the machine had other things to do */
 	int outside_fd, world_fd, epoll_fd;
 	int sockets_fd; /* how many sockets the network namespace has */
+	unsigned boxes_since_forget; /* that ended since names were forgotten */
+	bool left_sockets; /* a box did, in a network namespace of its own */
 	unsigned image;
 	int tree_fd; /* the frozen tmpfs of this connection's build; -1: none */
 	int packed_fd; /* the same from the cache: files to write into a plain box */
@@ -84,24 +88,30 @@ static int renew_network(struct keeper *k, struct error *err)
 	return 0;
 }
 
-/* Sockets that outlived a run would be a channel into the next. Ours are the two
- * ends of each living box's pair. */
-static bool network_clean(const struct keeper *k, unsigned boxes)
+static bool sockets_at_most(int sockets_fd, unsigned most)
 {
 	char text[1024];
-	ssize_t n = pread(k->sockets_fd, text, sizeof text - 1, 0);
+	ssize_t n = pread(sockets_fd, text, sizeof text - 1, 0);
 	unsigned sockets;
 
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	return sscanf(text, "sockets: used %u", &sockets) == 1 && sockets <= 2 * boxes;
+	return sscanf(text, "sockets: used %u", &sockets) == 1 && sockets <= most;
 }
 
 static int start_box(struct keeper *k, struct box *box, enum box_kind kind,
 		     const struct limits *limits, struct error *err)
 {
-	return box_start(box, &k->slot, kind, limits, err);
+	char path[40];
+
+	if (box_start(box, &k->slot, kind, limits, err) < 0)
+		return -1;
+	if (k->slot.fresh_network) {
+		snprintf(path, sizeof path, "%d/net/sockstat", box->init_pid);
+		box->sockets_fd = openat(k->slot.proc_fd, path, O_RDONLY | O_CLOEXEC);
+	}
+	return 0;
 }
 
 static void start_warm(struct keeper *k)
@@ -116,6 +126,15 @@ static void start_warm(struct keeper *k)
 	}
 	k->warm_ahead = NULL;
 	k->ahead_put_off = false;
+}
+
+static void forget_names(struct keeper *k)
+{
+	struct error err = ERROR_INIT;
+
+	k->boxes_since_forget = 0;
+	if (world_forget_names(&err) < 0)
+		complain(k, "", &err);
 }
 
 /* Ends a box for good. While something in it does not die, the slot is in
@@ -141,11 +160,16 @@ static void end_box(struct keeper *k, struct box *box)
 	}
 	if (said)
 		log_event(LOG_NOTICE, "slot %u: clean again", k->config->slot);
+	if (k->slot.fresh_network && !sockets_at_most(box->sockets_fd, 0))
+		k->left_sockets = true;
+	close_fd(&box->sockets_fd);
 	/* a tree that was never frozen goes with its box */
 	if (box->kind == BOX_KEEPS_TREE && box->scratch_fd >= 0) {
 		tree_drop();
 		close_fd(&box->scratch_fd);
 	}
+	if (++k->boxes_since_forget >= NAMES_BOXES || box->left_bytes > NAMES_BYTES)
+		forget_names(k);
 }
 
 static void drop_tree(struct keeper *k)
@@ -392,6 +416,52 @@ static int serve_stage(struct keeper *k, int conn_fd, struct peer_stage *stage,
 	return rc < 0 ? -1 : run.hung_up;
 }
 
+/* ---- what a run may leave ---- */
+
+/* Sockets that outlived a run would be a channel into the next; and so would the files
+ * on their way in them, because what is locked stays locked. Ours are the two ends of
+ * each living box's pair; an interpreter has one, too. */
+static bool no_sockets(const struct keeper *k, const struct box *ahead)
+{
+	unsigned pairs = (k->warm.slot ? 1 + (k->warm.ahead_fd >= 0) : 0) + (ahead->slot ? 1 : 0);
+
+	return k->slot.fresh_network ? !k->left_sockets
+				     : sockets_at_most(k->sockets_fd, 2 * pairs);
+}
+
+static bool ready_if_any(struct box *box)
+{
+	return !box->slot || box_await(box, READY_MS, NULL) == 0;
+}
+
+/* Another network, another user namespace, and other mounts of the same image: what still
+ * holds the old ones meets nobody there. */
+static void renew(struct keeper *k, struct box *ahead)
+{
+	const struct image *image = &k->config->images->image[k->image];
+	struct error err = ERROR_INIT;
+
+	/* the boxes made ahead have inherited the old ones */
+	end_box(k, &k->warm);
+	end_box(k, ahead);
+	close_fd(&k->slot.user_ns_fd);
+	if (renew_network(k, &err) < 0 || slot_make_user_namespace(&k->slot, &err) < 0 ||
+	    world_take_image(k->outside_fd, k->world_fd, k->config->images, image, &err) < 0) {
+		complain(k, "", &err);
+		_exit(1); /* the master makes a new keeper */
+	}
+	k->left_sockets = false;
+}
+
+static void check_sockets(struct keeper *k, struct box *ahead)
+{
+	if (no_sockets(k, ahead))
+		return;
+	/* the next box's init has our ends of the last one's sockets until it is ready */
+	if (!ready_if_any(&k->warm) || !ready_if_any(ahead) || !no_sockets(k, ahead))
+		renew(k, ahead);
+}
+
 /* ---- the compile cache ---- */
 
 /* A build whose tree is at hand is not done again: its verdict is known. */
@@ -511,6 +581,7 @@ static void serve(struct keeper *k, int conn_fd)
 		if (!serve_from_cache(k, conn_fd, &stage, accepted_us, &rc))
 			rc = serve_stage(k, conn_fd, &stage, accepted_us, &ahead, &err);
 		peer_stage_done(&stage);
+		check_sockets(k, &ahead);
 		if (rc < 0) {
 			atomic_fetch_add(&k->row->failures, 1);
 			complain(k, stage.run.id, &err);
@@ -530,27 +601,6 @@ static void serve(struct keeper *k, int conn_fd)
 }
 
 /* ---- between connections ---- */
-
-static void check_network(struct keeper *k)
-{
-	struct error err = ERROR_INIT;
-	/* one that was given back may have an interpreter, with a pair of its own */
-	unsigned boxes = k->warm.slot ? 1 + (k->warm.ahead_fd >= 0) : 0;
-
-	if (k->slot.fresh_network)
-		return;
-	/* the next box's init has our ends of the last one's sockets until it is ready */
-	if (k->network_runs < k->config->settings->network_namespace_runs &&
-	    (network_clean(k, boxes) || (k->warm.slot && box_await(&k->warm, READY_MS, &err) == 0 &&
-					 network_clean(k, boxes))))
-		return;
-	/* the box made ahead has inherited the old one */
-	end_box(k, &k->warm);
-	if (renew_network(k, &err) < 0) {
-		complain(k, "", &err);
-		_exit(1); /* the master makes a new keeper */
-	}
-}
 
 /* Behind the others who wait for connections. The kernel wakes the first in line: so it
  * is the one whose box, and interpreter, had the most time to get ready. */
@@ -606,6 +656,7 @@ static void obey(struct keeper *k)
 
 static void take_connection(struct keeper *k)
 {
+	struct box none = { .slot = NULL };
 	int conn_fd = accept4(k->config->listen_fds[k->image], NULL, NULL, SOCK_CLOEXEC);
 
 	if (conn_fd < 0)
@@ -614,7 +665,8 @@ static void take_connection(struct keeper *k)
 	atomic_store(&k->row->used_us, clock_us());
 	atomic_fetch_add(&k->row->accepted, 1);
 	serve(k, conn_fd);
-	check_network(k);
+	if (k->network_runs >= k->config->settings->network_namespace_runs)
+		renew(k, &none);
 	if (line_up(k) < 0)
 		_exit(1);
 }
@@ -679,12 +731,19 @@ static void leave_signals_to_master(void)
 		sigaction(signals[i], &action, NULL);
 }
 
+/* The host's own files change under way: once there is time, a run shall see those of now. */
+static bool follows_host(const struct keeper *k)
+{
+	return k->config->images->image[k->image].binds_usr && k->boxes_since_forget > 0;
+}
+
 static void loop(struct keeper *k)
 {
 	unsigned delay_ms = 50;
 
 	while (!k->quitting) {
 		struct epoll_event event;
+		bool forget;
 
 		if (!get_ready(k)) {
 			/* back off, but keep listening to the master */
@@ -700,9 +759,13 @@ static void loop(struct keeper *k)
 		group_fill_store(&k->slot.groups, GROUPS_AT_ONCE - (k->warm.slot ? 1 : 0),
 				 &k->slot.sequence, &k->config->settings->policy.run);
 		atomic_store(&k->row->state, SLOT_IDLE);
-		switch (epoll_wait(k->epoll_fd, &event, 1, ahead_timeout_ms(k))) {
+		forget = follows_host(k);
+		switch (epoll_wait(k->epoll_fd, &event, 1, forget ? 0 : ahead_timeout_ms(k))) {
 		case 0:
-			start_ahead(k);
+			if (forget)
+				forget_names(k);
+			else
+				start_ahead(k);
 			continue;
 		case 1:
 			break;

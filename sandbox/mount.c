@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/io.h"
+#include "common/log.h"
 #include "sandbox/setup.h"
 
 #define SCRATCH_INODES "16384"
@@ -97,8 +98,8 @@ static int make_base(struct error *err)
 int world_enter(const char *mount_point, int *ret_outside_fd, int *ret_world_fd,
 		struct error *err)
 {
-	static const char *const names[] = { WORLD_ROOT, WORLD_DEV, WORLD_SCRATCH, WORLD_TREE,
-					     WORLD_MERGED };
+	static const char *const names[] = { WORLD_ROOT, WORLD_NONE,    WORLD_USR,   WORLD_DEV,
+					     WORLD_TREE, WORLD_SCRATCH, WORLD_MERGED };
 	cleanup_close int outside = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	cleanup_close int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char name[16];
@@ -153,43 +154,114 @@ static int bind_here(const char *source, const char *target, struct error *err)
 	return 0;
 }
 
-/* Relative names, because overlay shows them in the box's mount table. */
-static int mount_root(unsigned layers, struct error *err)
-{
-	char options[256];
-	int used = snprintf(options, sizeof options, "lowerdir=" WORLD_BASE);
-	unsigned i;
+/* ---- what the boxes of a keeper share ---- */
 
-	for (i = 0; i < layers; i++)
-		used += snprintf(options + used, sizeof options - (size_t)used, ":" WORLD_LAYER, i);
-	snprintf(options + used, sizeof options - (size_t)used, OVERLAY_OPTIONS);
-	if (mount("overlay", WORLD_ROOT, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options) < 0)
-		return error_errno(err, "overlay");
+/* Each is an overlay of our own even where there is only one layer to show: so locks and
+ * watches in it meet nobody but the slot's own processes, whoever else has the files. */
+static const struct {
+	const char *target;
+	unsigned long flags;
+} shared_mounts[] = {
+	{ WORLD_ROOT, MS_RDONLY | MS_NOSUID | MS_NODEV },
+	{ WORLD_ROOT "/dev", MS_RDONLY | MS_NOSUID | MS_NOEXEC },
+	{ WORLD_ROOT "/usr", MS_RDONLY | MS_NOSUID | MS_NODEV },
+};
+enum { SHARED_ROOT, SHARED_DEV, SHARED_USR };
+
+static bool is_shared[ARRAY_LEN(shared_mounts)]; /* those of the image that was taken */
+
+/* Relative names, because overlay shows them in the box's mount table. */
+static int mount_shared(unsigned which, const char *lowers, struct error *err)
+{
+	const char *target = shared_mounts[which].target;
+	char options[256];
+
+	snprintf(options, sizeof options, "lowerdir=%s" OVERLAY_OPTIONS, lowers);
+	if (mount("overlay", target, "overlay", shared_mounts[which].flags, options) < 0)
+		return error_errno(err, "overlay %s", target);
+	is_shared[which] = true;
 	return 0;
 }
 
-/* Of clones: the layers', and the last one of /usr, if the image binds it. The overlay
- * holds the layers itself: what stays is one mount. */
-static int make_root(const struct image *image, const int *fds, struct error *err)
+int world_forget_names(struct error *err)
+{
+	size_t i;
+
+	/* before anything is changed, and here nothing is, the kernel drops all that it
+	 * remembers and nobody uses */
+	for (i = 0; i < ARRAY_LEN(shared_mounts); i++)
+		if (is_shared[i] && mount(NULL, shared_mounts[i].target, NULL,
+					  MS_REMOUNT | shared_mounts[i].flags, NULL) < 0)
+			return error_errno(err, "forget the names below %s",
+					   shared_mounts[i].target);
+	return 0;
+}
+
+static int mount_root(unsigned layers, struct error *err)
+{
+	char lowers[64] = WORLD_BASE;
+	size_t used = strlen(lowers);
+	unsigned i;
+
+	for (i = 0; i < layers; i++)
+		used += (size_t)snprintf(lowers + used, sizeof lowers - used, ":" WORLD_LAYER, i);
+	return mount_shared(SHARED_ROOT, lowers, err);
+}
+
+/* Its files are everybody's on this host. Where it is an overlay of overlays already, the
+ * kernel stacks no further. */
+static int mount_usr(struct error *err)
+{
+	struct error why = ERROR_INIT;
+
+	if (mount_shared(SHARED_USR, WORLD_NONE ":" WORLD_USR, &why) == 0)
+		return 0;
+	log_event(LOG_WARNING, "programs can watch who opens what in the host's /usr: %s", why.text);
+	return bind_here(WORLD_USR, WORLD_ROOT "/usr", err);
+}
+
+/* Of clones: the layers', and the last one of /usr, if the image binds it. */
+static int attach_layers(const struct image *image, const int *fds, struct error *err)
 {
 	char name[16];
 	unsigned i;
-	int rc;
 
-	umount2(WORLD_ROOT, MNT_DETACH); /* of an earlier image */
 	for (i = 0; i < image->layers; i++) {
 		snprintf(name, sizeof name, WORLD_LAYER, i);
 		if (attach(fds[i], name, err) < 0)
 			return -1;
 	}
-	rc = mount_root(image->layers, err);
-	for (i = 0; i < image->layers; i++) {
+	return image->binds_usr ? attach(fds[image->layers], WORLD_USR, err) : 0;
+}
+
+/* What stands on them holds them itself. */
+static void detach_layers(void)
+{
+	char name[16];
+	unsigned i;
+
+	for (i = 0; i < IMAGE_LAYERS_MAX; i++) {
 		snprintf(name, sizeof name, WORLD_LAYER, i);
 		umount2(name, MNT_DETACH);
 	}
+	umount2(WORLD_USR, MNT_DETACH);
+}
+
+static int make_root(const struct image *image, const int *fds, struct error *err)
+{
+	size_t i;
+	int rc;
+
+	for (i = 0; i < ARRAY_LEN(is_shared); i++)
+		is_shared[i] = false;
+	umount2(WORLD_ROOT, MNT_DETACH); /* of an earlier image */
+	rc = attach_layers(image, fds, err);
+	if (rc == 0)
+		rc = mount_root(image->layers, err);
 	if (rc == 0 && image->binds_usr)
-		rc = attach(fds[image->layers], WORLD_ROOT "/usr", err);
-	return rc < 0 ? -1 : bind_here(WORLD_DEV, WORLD_ROOT "/dev", err);
+		rc = mount_usr(err);
+	detach_layers();
+	return rc == 0 ? mount_shared(SHARED_DEV, WORLD_NONE ":" WORLD_DEV, err) : rc;
 }
 
 int world_take_image(int outside_fd, int world_fd, const struct image_set *set,

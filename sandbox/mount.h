@@ -22,6 +22,8 @@ struct setup;
 #define WORLD_LAYER   "l%u"  /* the image's layers, l0 on top, while the root is made */
 #define WORLD_BASE    "base" /* the layer above them: the folders that mounts need */
 #define WORLD_ROOT    "mnt"  /* the root */
+#define WORLD_USR     "usr"  /* the host's /usr, likewise, for images that show it */
+#define WORLD_NONE    "none" /* an empty folder: the other layer, where there is only one */
 #define WORLD_DEV     "dev"  /* the prepared /dev */
 #define WORLD_SCRATCH "scr"  /* where a box puts its tmpfs */
 #define WORLD_TREE    "tree" /* the tmpfs of a build, frozen or about to be */
@@ -47,6 +49,11 @@ int world_enter(const char *mount_point, int *ret_outside_fd, int *ret_world_fd,
  * them. What stands on an earlier one keeps it. */
 int world_take_image(int outside_fd, int world_fd, const struct image_set *set,
 		     const struct image *image, struct error *err);
+
+/* What the kernel keeps of the root between two runs are the names that programs asked
+ * for, those that do not exist, too. This drops them: nothing else bounds how many there
+ * are, and in /usr a name may mean another file meanwhile. */
+int world_forget_names(struct error *err);
 
 /* A fresh detached tmpfs for one box: size, inodes, and the folders above, the work
  * folder owned by the box user. */

@@ -10,11 +10,15 @@
 #include "tests/box/cases.h"
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/tap.h"
 
@@ -116,16 +120,55 @@ bool run_expecting(struct trial *t, const struct service *service,
 	return good;
 }
 
-bool run_promising(struct trial *t, const struct service *service, const char *arguments)
+static bool keeps_promise(struct trial *t, const struct service *service,
+			  const struct request *request)
 {
-	struct request request = { .arguments = arguments };
 	struct outcome outcome;
-	bool good = run_expecting(t, service, &request, STATUS_SUCCESS, 0, &outcome);
+	bool good = run_expecting(t, service, request, STATUS_SUCCESS, 0, &outcome);
 
 	if (!good)
-		check(t, false, "  in: hostile %s", arguments);
+		check(t, false, "  in: hostile %s%s", request->arguments,
+		      request->language ? ", in the host image" : "");
 	outcome_done(&outcome);
 	return good;
+}
+
+bool run_promising(struct trial *t, const struct service *service, const char *arguments)
+{
+	return keeps_promise(t, service, &(struct request){ .arguments = arguments });
+}
+
+struct request in_host_image(const char *arguments)
+{
+	static const char start[] = "chmod +x hostile\nexec ./hostile \"$@\"\n";
+	static struct job_file files[] = { { { "main.sh", 7 }, { start, sizeof start - 1 } },
+					   { { "hostile", 7 }, { NULL, 0 } } };
+	struct bytes *program = &files[1].content;
+
+	if (!program->data) {
+		int fd = open(ground.hostile, O_RDONLY | O_CLOEXEC);
+		struct stat st;
+
+		if (fd < 0 || fstat(fd, &st) < 0)
+			give_up("%s", ground.hostile);
+		program->size = (size_t)st.st_size;
+		program->data = mmap(NULL, program->size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (program->data == MAP_FAILED)
+			give_up("%s", ground.hostile);
+		close(fd);
+	}
+	return (struct request){ .language = "sh",
+				 .arguments = arguments,
+				 .files = files,
+				 .files_count = ARRAY_LEN(files) };
+}
+
+bool run_promising_in_host_image(struct trial *t, const struct service *service,
+				 const char *arguments)
+{
+	const struct request request = in_host_image(arguments);
+
+	return keeps_promise(t, service, &request);
 }
 
 bool own_service(struct trial *t, const struct service_options *options,

@@ -60,6 +60,11 @@ bool run_expecting(struct trial *t, const struct service *service,
 /* The same for "hostile ARGUMENTS" with success and a promise; outcome dropped. */
 bool run_promising(struct trial *t, const struct service *service, const char *arguments);
 
+/* The same program in the host image, uploaded. */
+struct request in_host_image(const char *arguments);
+bool run_promising_in_host_image(struct trial *t, const struct service *service,
+				 const char *arguments);
+
 /* A service of one case's own; false after a problem was noted. */
 bool own_service(struct trial *t, const struct service_options *options,
 		 struct service *ret_service);

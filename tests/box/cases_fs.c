@@ -215,6 +215,30 @@ static void no_host_path_in_mounts(struct trial *t)
 	run_promising(t, t->service, arguments);
 }
 
+static void mount_flags(struct trial *t)
+{
+	struct launch launch = LAUNCH_INIT;
+	const struct request build = { .language = "two",
+				       .is_build = true,
+				       .launch = &launch,
+				       .flags = WIRE_KEEP_TREE | WIRE_MORE };
+	const struct request run = { .language = "two",
+				     .arguments = "34-flags",
+				     .launch = &launch,
+				     .flags = WIRE_ON_TREE };
+	struct outcome outcome;
+
+	run_promising(t, t->service, "34-flags");
+	run_promising_in_host_image(t, t->service, "34-flags usr");
+	if (run_expecting(t, t->service, &build, STATUS_SUCCESS, 0, &outcome)) {
+		outcome_done(&outcome);
+		if (!run_expecting(t, t->service, &run, STATUS_SUCCESS, 0, &outcome))
+			check(t, false, "  on a build's tree");
+	}
+	outcome_done(&outcome);
+	launch_close(&launch);
+}
+
 static void no_secrets(struct trial *t)
 {
 	with_host_paths(t, "36");
@@ -254,6 +278,47 @@ static void locks_between_slots(struct trial *t)
 	live_cancel(&live);
 	live_join(&live);
 	outcome_done(&live.outcome);
+}
+
+/* Its /usr is that of all slots, and of the host. */
+static void nothing_by_the_hosts_usr(struct trial *t)
+{
+	static const char *const rows[][2] = { { "37 stay", "37" },
+					       { "164 send", "164 receive" } };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(rows); i++) {
+		struct live live = { 0 };
+		const struct request request = in_host_image(rows[i][0]);
+
+		live_start(&live, t->service, &request);
+		if (check(t, live_started(&live), "\"%s\" did not start", rows[i][0]))
+			run_promising_in_host_image(t, t->service, rows[i][1]);
+		live_cancel(&live);
+		live_join(&live);
+		outcome_done(&live.outcome);
+	}
+}
+
+/* In one slot: the next run comes a moment after. */
+static void locks_on_their_way(struct trial *t)
+{
+	static const char *const conf[] = { "", "network-namespace = \"fresh\";\n" };
+	static struct service service;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(conf) && t->problems == 0; i++) {
+		const struct service_options options = { .slots = 1, .conf = conf[i] };
+		unsigned count = times(1000), turn;
+
+		if (!own_service(t, &options, &service))
+			return;
+		for (turn = 0; turn < count && t->problems == 0; turn++) {
+			run_promising(t, &service, "37-sent");
+			run_promising(t, &service, "37");
+		}
+		own_service_done(t, &service);
+	}
 }
 
 /* One slot, so that each run comes after the junk of the one before. */
@@ -323,6 +388,10 @@ const struct box_case cases_fs[] = {
 	  .name = "host paths in mountinfo",
 	  .promise = "none",
 	  .run = no_host_path_in_mounts },
+	{ .number = "034b",
+	  .name = "the flags of every mount",
+	  .promise = "as the table says, and not to be undone",
+	  .run = mount_flags },
 	ATTACK("035", "hard links to what is not ours", "EPERM or EXDEV", "35"),
 	{ .number = "036",
 	  .name = "secrets of the host",
@@ -336,6 +405,14 @@ const struct box_case cases_fs[] = {
 	  .name = "locks held in another slot",
 	  .promise = "free in this one",
 	  .run = locks_between_slots },
+	{ .number = "037b",
+	  .name = "locks and watches in the host's /usr",
+	  .promise = "no other slot meets them",
+	  .run = nothing_by_the_hosts_usr },
+	{ .number = "037c",
+	  .name = "locked files in sockets that nobody has",
+	  .promise = "free in the next run",
+	  .run = locks_on_their_way },
 	{ .number = "038",
 	  .name = "junk left by run after run in one slot",
 	  .promise = "each finds the pristine tree",

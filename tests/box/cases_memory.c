@@ -179,6 +179,39 @@ static void maximal_output(struct trial *t)
 	      (unsigned long long)growth_kib(&before, &now));
 }
 
+#define NAMES_SLACK 50000 /* of others on this machine, meanwhile */
+
+/* Names that do not exist and are remembered, on the whole machine. */
+static long names_remembered(void)
+{
+	char text[128];
+	long negative;
+
+	if (io_read_text_at(AT_FDCWD, "/proc/sys/fs/dentry-state", text, sizeof text) <= 0 ||
+	    sscanf(text, "%*s %*s %*s %*s %ld", &negative) != 1)
+		return -1;
+	return negative;
+}
+
+static bool names_forgotten(void *data)
+{
+	return names_remembered() < *(const long *)data + NAMES_SLACK;
+}
+
+/* In the host image's /etc, which is in memory: no other file system has them. */
+static void names_that_stay(struct trial *t)
+{
+	struct request request = in_host_image("61-names /etc");
+	long before = names_remembered();
+	struct outcome outcome;
+
+	request.limits.memory_bytes = 256 * MIB;
+	run_expecting(t, t->service, &request, STATUS_SUCCESS, 0, &outcome);
+	outcome_done(&outcome);
+	check(t, before >= 0 && until(names_forgotten, &before, PATIENCE_MS),
+	      "%ld names were remembered before, %ld are now", before, names_remembered());
+}
+
 const struct box_case cases_memory[] = {
 	ATTACK("058", "memory without end", "memory_limit", "58", MEMORY(32),
 	       .status = STATUS_MEMORY_LIMIT),
@@ -199,6 +232,10 @@ const struct box_case cases_memory[] = {
 	       .flags = CASE_ANY_STATUS),
 	ATTACK("061c", "names that do not exist", "reclaimed", "61-names", MEMORY(32),
 	       .flags = CASE_ANY_STATUS),
+	{ .number = "061e",
+	  .name = "names that do not exist, in the image",
+	  .promise = "forgotten after the run",
+	  .run = names_that_stay },
 	ATTACK("061d", "epoll, eventfd and inotify objects", "EMFILE or ENOSPC", "61-objects"),
 	ATTACK("062", "ten times the limit through the page cache", "success", "62",
 	       MEMORY(32)),

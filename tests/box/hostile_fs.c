@@ -534,6 +534,57 @@ static int case_34(char **words)
 	return 0;
 }
 
+/* Each mount that a program may see, and no other. */
+static const struct {
+	const char *point, *flags;
+} mount_table[] = {
+	{ "/", "ro,nosuid,nodev,relatime" },
+	{ "/usr", "ro,nosuid,nodev,relatime" }, /* of the host image */
+	{ "/dev", "ro,nosuid,noexec,relatime" },
+	{ "/box", "rw,nosuid,nodev,relatime" },
+	{ "/tmp", "rw,nosuid,nodev,relatime" },
+	{ "/dev/shm", "rw,nosuid,nodev,noexec,relatime" },
+	{ "/proc", "ro,nosuid,nodev,noexec,relatime" },
+};
+
+static int case_34_flags(char **words)
+{
+	char text[16384], *line, *save = NULL;
+	unsigned seen[ARRAY_LEN(mount_table)] = { 0 };
+	size_t i;
+
+	if (read_text("/proc/self/mountinfo", text, sizeof text) <= 0)
+		return differs("mountinfo cannot be read");
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char point[256], flags[256], next[64];
+
+		if (sscanf(line, "%*s %*s %*s %*s %255s %255s %63s", point, flags, next) != 3)
+			return differs("odd line: %s", line);
+		for (i = 0; i < ARRAY_LEN(mount_table); i++)
+			if (!strcmp(mount_table[i].point, point))
+				break;
+		if (i == ARRAY_LEN(mount_table)) {
+			differs("a mount too many: %s", line);
+			continue;
+		}
+		seen[i]++;
+		if (strcmp(flags, mount_table[i].flags) != 0)
+			differs("%s is %s, promised %s", point, flags, mount_table[i].flags);
+		if (strcmp(next, "-") != 0)
+			differs("%s has to do with other mounts: %s", point, next);
+	}
+	for (i = 0; i < ARRAY_LEN(mount_table); i++) {
+		const char *point = mount_table[i].point;
+		bool may_lack = !strcmp(point, "/usr") && !(words[0] && !strcmp(words[0], "usr"));
+
+		if (seen[i] != 1 && !(may_lack && seen[i] == 0))
+			differs("%s is there %u times", point, seen[i]);
+		want(point, CALL(SYS_mount, 0, (long)point, 0, 32 /* MS_REMOUNT */, 0), EPERM);
+		want(point, CALL(SYS_umount2, (long)point, 2 /* MNT_DETACH */), EPERM);
+	}
+	return 0;
+}
+
 static int mount_id(int fd)
 {
 	char path[40], text[256];
@@ -602,7 +653,11 @@ static const char *const lockable[] = {
 	"/t/hostile",
 	"/t/open/file",
 	"/etc/passwd",
+	"/usr",
+	"/usr/bin",
+	"/usr/bin/sh",
 	"/",
+	"/var",
 	"/box",
 	"/tmp",
 	"/dev",
@@ -623,27 +678,85 @@ static const char *const lockable[] = {
 	"/proc/self/ns/time",
 };
 
+/* -1: it cannot be opened. */
+static int lock(const char *path)
+{
+	struct flock range = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(path, O_RDONLY | O_CLOEXEC), other;
+
+	if (fd < 0)
+		return -1;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		differs("%s is locked by another: %s", path, strerrorname_np(errno));
+	other = open(path, O_RDWR | O_CLOEXEC);
+	if (other >= 0 && fcntl(other, F_SETLK, &range) < 0 && errno != EINVAL)
+		differs("%s: range lock: %s", path, strerrorname_np(errno));
+	/* to lock by range means to write; to ask who has locked it does not */
+	range.l_type = F_WRLCK;
+	if (fcntl(fd, F_GETLK, &range) == 0 && range.l_type != F_UNLCK)
+		differs("%s: another has locked a range", path);
+	range = (struct flock){ .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	if (fcntl(fd, F_SETLK, &range) < 0 && errno != EINVAL && errno != EBADF)
+		differs("%s: range lock to read: %s", path, strerrorname_np(errno));
+	return fd;
+}
+
 /* A lock held here must be free there: both sides run this, one stays. */
 static int case_37(char **words)
 {
-	struct flock range = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	size_t i;
-	int fd;
 
-	for (i = 0; i < ARRAY_LEN(lockable); i++) {
-		fd = open(lockable[i], O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-			differs("%s is locked by another: %s", lockable[i],
-				strerrorname_np(errno));
-		fd = open(lockable[i], O_RDWR | O_CLOEXEC);
-		if (fd >= 0 && fcntl(fd, F_SETLK, &range) < 0 && errno != EINVAL)
-			differs("%s: range lock: %s", lockable[i], strerrorname_np(errno));
-	}
+	for (i = 0; i < ARRAY_LEN(lockable); i++)
+		lock(lockable[i]);
 	say("held\n");
 	if (words[0] && !strcmp(words[0], "stay"))
 		sleep_ms(60000);
+	return 0;
+}
+
+static void send_fds(int sock_fd, const int *fds, size_t count)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(64 * sizeof(int))] = { 0 };
+	char byte = 'x';
+	struct iovec part = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(head), fds, count * sizeof(int));
+	want("send descriptors", sendmsg(sock_fd, &message, 0), OK, ETOOMANYREFS);
+}
+
+/* What is on its way in a socket that is itself on its way in it outlives its sender,
+ * until the kernel collects such garbage: give it plenty of that. */
+static int case_37_sent(char **words)
+{
+	int fds[ARRAY_LEN(lockable) + 2], pair[2], turn;
+	size_t count = 0, i;
+
+	(void)words;
+	for (i = 0; i < ARRAY_LEN(lockable); i++) {
+		int fd = lock(lockable[i]);
+
+		if (fd >= 0)
+			fds[count++] = fd;
+	}
+	for (turn = 0; turn < 300; turn++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+			break;
+		fds[count] = pair[0];
+		fds[count + 1] = pair[1];
+		for (i = 0; i < 2; i++)
+			send_fds(pair[i], turn == 0 ? fds : fds + count, turn == 0 ? count + 2 : 2);
+		close(pair[0]);
+		close(pair[1]);
+	}
+	say("held\n");
 	return 0;
 }
 
@@ -724,8 +837,9 @@ const struct attack attacks_fs[] = {
 	{ "29", case_29 }, { "30", case_30 },
 	{ "31", case_31 }, { "ids", case_ids },
 	{ "32", case_32 }, { "33", case_33 },
-	{ "34", case_34 }, { "35", case_35 },
-	{ "36", case_36 }, { "37", case_37 },
+	{ "34", case_34 }, { "34-flags", case_34_flags },
+	{ "35", case_35 }, { "36", case_36 },
+	{ "37", case_37 }, { "37-sent", case_37_sent },
 	{ "38", case_38 }, { "77", case_77 },
 	{ NULL, NULL },
 };
