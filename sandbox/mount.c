@@ -380,9 +380,21 @@ int tree_attach(int scratch_fd, struct error *err)
 	return attach(scratch_fd, WORLD_TREE, err);
 }
 
+/* A file that is open for writing keeps the whole from being made read-only. One can be,
+ * with nobody left to write to it: on its way in a socket, until the kernel collects such
+ * garbage. Then it is our mount alone; its files were opened through others. */
 int tree_freeze(int scratch_fd, struct error *err)
 {
-	return reconfigure(scratch_fd, FSCONFIG_SET_FLAG, "ro", NULL, err);
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	struct error why = ERROR_INIT;
+
+	if (reconfigure(scratch_fd, FSCONFIG_SET_FLAG, "ro", NULL, &why) == 0)
+		return 0;
+	if (why.code == EBUSY && syscall(SYS_mount_setattr, scratch_fd, "", AT_EMPTY_PATH, &attr,
+					 sizeof attr) == 0)
+		return 0;
+	*err = why;
+	return -1;
 }
 
 void tree_drop(void)

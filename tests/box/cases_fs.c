@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define ATTACK(n, what, result, words, ...)                                                    \
 	{                                                                                      \
@@ -239,6 +240,44 @@ static void mount_flags(struct trial *t)
 	launch_close(&launch);
 }
 
+/* Eight layers, and above all others one in which nothing is what a box puts there. */
+static void odd_image(struct trial *t)
+{
+	static const char *const links[][2] = { { "tmp", "/etc" },
+						{ "box", "t" },
+						{ "dev", "/nonexistent" },
+						{ "proc", "/" } };
+	static const char *const runs[] = { "34-flags", "37", "38", "31" };
+	static struct service service;
+	char path[200], conf[200], layers[160] = "odd-0\nimage\n";
+	const struct service_options options = { .slots = 1, .conf = conf };
+	size_t i;
+
+	for (i = 0; i < 7; i++) {
+		snprintf(path, sizeof path, "%s/odd-%zu", ground.root, i);
+		check(t, mkdir(path, 0755) == 0, "%s", path);
+		if (i > 0)
+			snprintf(layers + strlen(layers), sizeof layers - strlen(layers),
+				 "odd-%zu\n", i);
+	}
+	for (i = 0; i < ARRAY_LEN(links); i++) {
+		snprintf(path, sizeof path, "%s/odd-0/%s", ground.root, links[i][0]);
+		check(t, symlink(links[i][1], path) == 0, "%s", path);
+	}
+	snprintf(path, sizeof path, "%s/odd-0/var", ground.root);
+	write_file(path, "not a folder\n", 0666);
+	snprintf(path, sizeof path, "%s/odd", ground.root);
+	check(t, mkdir(path, 0755) == 0, "%s", path);
+	snprintf(conf, sizeof conf, "images = [ \"test=%s\" ];\n", path);
+	strcat(path, "/layers");
+	write_file(path, layers, 0644);
+	if (!own_service(t, &options, &service))
+		return;
+	for (i = 0; i < ARRAY_LEN(runs); i++)
+		run_promising(t, &service, runs[i]);
+	own_service_done(t, &service);
+}
+
 static void no_secrets(struct trial *t)
 {
 	with_host_paths(t, "36");
@@ -392,6 +431,10 @@ const struct box_case cases_fs[] = {
 	  .name = "the flags of every mount",
 	  .promise = "as the table says, and not to be undone",
 	  .run = mount_flags },
+	{ .number = "034c",
+	  .name = "an image with links where mounts go",
+	  .promise = "the same mounts, and nothing else in them",
+	  .run = odd_image },
 	ATTACK("035", "hard links to what is not ours", "EPERM or EXDEV", "35"),
 	{ .number = "036",
 	  .name = "secrets of the host",

@@ -457,11 +457,12 @@ static void compile_bombs(struct trial *t)
 }
 
 /* Build, then several runs on the frozen tree over the same connection. */
-static void frozen_tree(struct trial *t)
+static void runs_on_tree(struct trial *t, const char *options)
 {
 	struct launch launch = LAUNCH_INIT;
 	const struct request build = { .language = "two",
 				       .is_build = true,
+				       .options = options,
 				       .launch = &launch,
 				       .flags = WIRE_KEEP_TREE | WIRE_MORE,
 				       .limits = { .memory_bytes = 128 * MIB } };
@@ -479,6 +480,20 @@ static void frozen_tree(struct trial *t)
 		outcome_done(&outcome);
 	}
 	launch_close(&launch);
+}
+
+static void frozen_tree(struct trial *t)
+{
+	runs_on_tree(t, NULL);
+}
+
+/* Somebody could still write to it, were there anybody. */
+static void stranded_writer(struct trial *t)
+{
+	unsigned count = times(1000), i;
+
+	for (i = 0; i < count && t->problems == 0; i++)
+		runs_on_tree(t, "sent");
 }
 
 static void failed_builds(struct trial *t)
@@ -691,6 +706,10 @@ const struct box_case cases_cpu[] = {
 	  .name = "runs on a frozen tree",
 	  .promise = "each sees the build's tree",
 	  .run = frozen_tree },
+	{ .number = "076i",
+	  .name = "a build that leaves a file open for writing in a socket",
+	  .promise = "its tree is frozen all the same",
+	  .run = stranded_writer },
 	{ .number = "076d",
 	  .name = "the compile cache",
 	  .promise = "the same quiet build of the same domain alone, as it was built",

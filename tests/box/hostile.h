@@ -59,6 +59,10 @@ int in_child(int (*run)(void *data), void *data);
 long read_text(const char *path, char *text, size_t size);
 int write_text(const char *path, const char *text);
 
+/* Sends these, 50 at most, in a socket that is itself sent in it, so that they outlive us
+ * until the kernel collects such garbage; and gives it plenty of that. */
+void strand(const int *fds, size_t count);
+
 /* Prints at once, whatever stdio holds back. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -732,11 +732,27 @@ static void send_fds(int sock_fd, const int *fds, size_t count)
 	want("send descriptors", sendmsg(sock_fd, &message, 0), OK, ETOOMANYREFS);
 }
 
-/* What is on its way in a socket that is itself on its way in it outlives its sender,
- * until the kernel collects such garbage: give it plenty of that. */
+void strand(const int *fds, size_t count)
+{
+	int sent[60], pair[2], turn;
+	size_t i;
+
+	memcpy(sent, fds, count * sizeof(int));
+	for (turn = 0; turn < 300 && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0; turn++) {
+		sent[count] = pair[0];
+		sent[count + 1] = pair[1];
+		for (i = 0; i < 2; i++)
+			send_fds(pair[i], turn == 0 ? sent : sent + count,
+				 turn == 0 ? count + 2 : 2);
+		close(pair[0]);
+		close(pair[1]);
+	}
+}
+
+/* What is locked by a file that outlives us. */
 static int case_37_sent(char **words)
 {
-	int fds[ARRAY_LEN(lockable) + 2], pair[2], turn;
+	int fds[ARRAY_LEN(lockable)];
 	size_t count = 0, i;
 
 	(void)words;
@@ -746,16 +762,7 @@ static int case_37_sent(char **words)
 		if (fd >= 0)
 			fds[count++] = fd;
 	}
-	for (turn = 0; turn < 300; turn++) {
-		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
-			break;
-		fds[count] = pair[0];
-		fds[count + 1] = pair[1];
-		for (i = 0; i < 2; i++)
-			send_fds(pair[i], turn == 0 ? fds : fds + count, turn == 0 ? count + 2 : 2);
-		close(pair[0]);
-		close(pair[1]);
-	}
+	strand(fds, count);
 	say("held\n");
 	return 0;
 }

@@ -439,6 +439,8 @@ static int case_build(char **words)
 	want("write", write(to, "built\n", 6), OK);
 	if (words[0] && !strcmp(words[0], "odd"))
 		leave_odd_files();
+	if (words[0] && !strcmp(words[0], "sent"))
+		strand(&to, 1);
 	return 0;
 }
 
