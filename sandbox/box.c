@@ -387,7 +387,7 @@ int slot_make_user_namespace(struct slot *slot, struct error *err)
 	rc = pid < 0 ? error_errno(err, "clone") : open_user_namespace(slot, pair[0], pid, err);
 	close(pair[0]);
 	if (pid > 0)
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		while (waitpid(pid, NULL, 0) < 0 && errno != ECHILD)
 			;
 	return rc < 0 ? error_wrap(err, "user namespace") : 0;
 }

@@ -147,6 +147,15 @@ static int attach(int fd, const char *name, struct error *err)
 	return 0;
 }
 
+/* Of nothing: EINVAL. */
+static void detach(const char *name)
+{
+	unsigned tries;
+
+	for (tries = 0; umount2(name, MNT_DETACH) < 0 && errno != EINVAL && tries < 10; tries++)
+		;
+}
+
 static int bind_here(const char *source, const char *target, struct error *err)
 {
 	if (mount(source, target, NULL, MS_BIND, NULL) < 0)
@@ -208,14 +217,18 @@ static int mount_root(unsigned layers, struct error *err)
 	return mount_shared(SHARED_ROOT, lowers, err);
 }
 
-/* Its files are everybody's on this host. Where it is an overlay of overlays already, the
- * kernel stacks no further. */
+/* Its files are everybody's on this host. EINVAL: where it is an overlay of overlays
+ * already, the kernel stacks no further. */
 static int mount_usr(struct error *err)
 {
 	struct error why = ERROR_INIT;
 
 	if (mount_shared(SHARED_USR, WORLD_NONE ":" WORLD_USR, &why) == 0)
 		return 0;
+	if (why.code != EINVAL) {
+		*err = why;
+		return -1;
+	}
 	log_event(LOG_WARNING, "programs can watch who opens what in the host's /usr: %s", why.text);
 	return bind_here(WORLD_USR, WORLD_ROOT "/usr", err);
 }
@@ -242,9 +255,9 @@ static void detach_layers(void)
 
 	for (i = 0; i < IMAGE_LAYERS_MAX; i++) {
 		snprintf(name, sizeof name, WORLD_LAYER, i);
-		umount2(name, MNT_DETACH);
+		detach(name);
 	}
-	umount2(WORLD_USR, MNT_DETACH);
+	detach(WORLD_USR);
 }
 
 static int make_root(const struct image *image, const int *fds, struct error *err)
@@ -254,7 +267,7 @@ static int make_root(const struct image *image, const int *fds, struct error *er
 
 	for (i = 0; i < ARRAY_LEN(is_shared); i++)
 		is_shared[i] = false;
-	umount2(WORLD_ROOT, MNT_DETACH); /* of an earlier image */
+	detach(WORLD_ROOT); /* of an earlier image */
 	rc = attach_layers(image, fds, err);
 	if (rc == 0)
 		rc = mount_root(image->layers, err);
@@ -399,7 +412,7 @@ int tree_freeze(int scratch_fd, struct error *err)
 
 void tree_drop(void)
 {
-	umount2(WORLD_TREE, MNT_DETACH);
+	detach(WORLD_TREE);
 }
 
 /* ---- steps ---- */
