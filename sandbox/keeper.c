@@ -39,6 +39,7 @@
 #define PACK_MS		2000   /* to pack a tree for the cache */
 #define NAMES_BOXES	32     /* before their names are forgotten; or one that left */
 #define NAMES_BYTES	((uint64_t)1 << 20) /* more than this behind */
+#define NAMES_IDLE_US	1000000 /* of the host's files, which change under way */
 
 struct keeper {
 	const struct keeper_config *config;
@@ -279,8 +280,7 @@ static bool ahead_suits(struct keeper *k, const struct peer_stage *stage)
 		group_processes(&k->warm.group) <= wish->limits.processes);
 }
 
-/* How long the keeper may sleep: it looks whether an interpreter can be started as
- * long as there is none in its box. */
+/* It looks whether an interpreter can be started as long as there is none in its box. */
 static int ahead_timeout_ms(const struct keeper *k)
 {
 	if (k->config->ahead_fd < 0 || !k->warm.slot || k->warm_ahead)
@@ -732,9 +732,31 @@ static void leave_signals_to_master(void)
 }
 
 /* The host's own files change under way: once there is time, a run shall see those of now. */
-static bool follows_host(const struct keeper *k)
+static uint64_t names_due_us(const struct keeper *k)
 {
-	return k->config->images->image[k->image].binds_usr && k->boxes_since_forget > 0;
+	if (!k->config->images->image[k->image].binds_usr || k->boxes_since_forget == 0)
+		return UINT64_MAX;
+	return atomic_load(&k->row->used_us) + NAMES_IDLE_US;
+}
+
+/* How long the keeper may sleep. */
+static int idle_timeout_ms(const struct keeper *k)
+{
+	uint64_t due_us = names_due_us(k), now = clock_us();
+	int ahead_ms = ahead_timeout_ms(k), names_ms;
+
+	if (due_us == UINT64_MAX)
+		return ahead_ms;
+	names_ms = due_us <= now ? 0 : (int)((due_us - now + 999) / 1000);
+	return ahead_ms >= 0 && ahead_ms < names_ms ? ahead_ms : names_ms;
+}
+
+static void on_idle(struct keeper *k)
+{
+	if (clock_us() >= names_due_us(k))
+		forget_names(k);
+	else
+		start_ahead(k);
 }
 
 static void loop(struct keeper *k)
@@ -743,7 +765,6 @@ static void loop(struct keeper *k)
 
 	while (!k->quitting) {
 		struct epoll_event event;
-		bool forget;
 
 		if (!get_ready(k)) {
 			/* back off, but keep listening to the master */
@@ -759,13 +780,9 @@ static void loop(struct keeper *k)
 		group_fill_store(&k->slot.groups, GROUPS_AT_ONCE - (k->warm.slot ? 1 : 0),
 				 &k->slot.sequence, &k->config->settings->policy.run);
 		atomic_store(&k->row->state, SLOT_IDLE);
-		forget = follows_host(k);
-		switch (epoll_wait(k->epoll_fd, &event, 1, forget ? 0 : ahead_timeout_ms(k))) {
+		switch (epoll_wait(k->epoll_fd, &event, 1, idle_timeout_ms(k))) {
 		case 0:
-			if (forget)
-				forget_names(k);
-			else
-				start_ahead(k);
+			on_idle(k);
 			continue;
 		case 1:
 			break;
