@@ -247,19 +247,20 @@ static int attach_layers(const struct image *image, const int *fds, struct error
 	return image->binds_usr ? attach(fds[image->layers], WORLD_USR, err) : 0;
 }
 
-/* What stands on them holds them itself. */
-static void detach_layers(void)
+static void detach_all(void)
 {
 	char name[16];
 	unsigned i;
 
+	detach(WORLD_ROOT);
 	for (i = 0; i < IMAGE_LAYERS_MAX; i++) {
 		snprintf(name, sizeof name, WORLD_LAYER, i);
 		detach(name);
 	}
-	detach(WORLD_USR);
 }
 
+/* The layers stay in the mount table, although the overlay holds them itself: this is how
+ * "sandpool image" sees that they are in use. */
 static int make_root(const struct image *image, const int *fds, struct error *err)
 {
 	size_t i;
@@ -267,13 +268,13 @@ static int make_root(const struct image *image, const int *fds, struct error *er
 
 	for (i = 0; i < ARRAY_LEN(is_shared); i++)
 		is_shared[i] = false;
-	detach(WORLD_ROOT); /* of an earlier image */
+	detach_all(); /* of an earlier image */
 	rc = attach_layers(image, fds, err);
 	if (rc == 0)
 		rc = mount_root(image->layers, err);
 	if (rc == 0 && image->binds_usr)
 		rc = mount_usr(err);
-	detach_layers();
+	detach(WORLD_USR);
 	return rc == 0 ? mount_shared(SHARED_DEV, WORLD_NONE ":" WORLD_DEV, err) : rc;
 }
 

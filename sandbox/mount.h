@@ -19,10 +19,10 @@
 
 struct setup;
 
-#define WORLD_LAYER   "l%u"  /* the image's layers, l0 on top, while the root is made */
+#define WORLD_LAYER   "l%u"  /* the image's layers, l0 on top */
 #define WORLD_BASE    "base" /* the layer above them: the folders that mounts need */
 #define WORLD_ROOT    "mnt"  /* the root */
-#define WORLD_USR     "usr"  /* the host's /usr, likewise, for images that show it */
+#define WORLD_USR     "usr"  /* the host's /usr, for images that show it, while the root is made */
 #define WORLD_NONE    "none" /* an empty folder: the other layer, where there is only one */
 #define WORLD_DEV     "dev"  /* the prepared /dev */
 #define WORLD_SCRATCH "scr"  /* where a box puts its tmpfs */
