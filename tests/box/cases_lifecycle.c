@@ -609,10 +609,12 @@ static void groups_serve_again(struct trial *t)
 {
 	struct service_options options = { .slots = 1 };
 	static struct service service;
+	static struct census settled; /* which finds the groups */
 	unsigned long before, after;
 
 	if (!own_service(t, &options, &service))
 		return;
+	census_settled(&service, &settled);
 	before = newest_group_after(&service, 10);
 	after = newest_group_after(&service, 20);
 	check(t, before > 0, "no group is there");
